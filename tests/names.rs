@@ -136,6 +136,56 @@ fn each_address_of_a_name_is_a_server_and_the_wrong_one_is_named_by_its_address(
     assert_eq!(output.status.code(), Some(0), "the others agree");
 }
 
+/// What `clock` measures with these servers, and its status.
+fn measured(hosts: &Hosts, flags: &[String]) -> (Value, Option<i32>) {
+    let mut command = hosts.tokenwatch();
+    command.args(["clock", "--output", "json", "--clock-timeout", "300ms"]).args(flags);
+    let output = command.output().unwrap();
+    let report = serde_json::from_slice(&output.stdout);
+    (report.unwrap_or_else(|_| panic!("{output:?}")), output.status.code())
+}
+
+const LIE: i64 = 7_200;
+
+#[test]
+fn a_name_has_one_vote_however_many_addresses_it_has_and_a_pool_has_more() {
+    if !may_mount() {
+        return;
+    }
+    let running = servers(&[
+        ("127.0.0.1", 0),
+        ("127.0.0.2", 0),
+        ("127.0.0.3", LIE),
+        ("127.0.0.4", LIE),
+        ("127.0.0.5", LIE),
+        ("127.0.0.6", LIE),
+        ("::1", LIE),
+    ]);
+    let hosts = Hosts::new(
+        "127.0.0.1 a.test\n127.0.0.2 b.test\n127.0.0.3 four.test\n127.0.0.4 \
+         four.test\n127.0.0.5 four.test\n127.0.0.6 four.test\n127.0.0.3 dual.test\n::1 \
+         dual.test\n",
+    );
+    let port = running[0].address().port();
+    let flag = |kind: &str, name: &str| [format!("--{kind}"), format!("{name}.test:{port}")];
+    // (servers, pools, the state, the names that vote)
+    let table: [(&[&str], &[&str], &str, i64); 6] = [
+        (&["four", "a", "b"], &[], "synchronised", 3),
+        (&["dual", "a", "b"], &[], "synchronised", 3),
+        (&["dual", "a"], &[], "disagreeing", 2),
+        (&["four", "a"], &[], "disagreeing", 2),
+        (&["a", "b"], &["four"], "off", 6),
+        (&["a"], &["four"], "off", 5),
+    ];
+    for (names, pools, state, voters) in table {
+        let named = names.iter().flat_map(|name| flag("server", name));
+        let flags: Vec<_> = named.chain(pools.iter().flat_map(|name| flag("pool", name))).collect();
+        let (report, _) = measured(&hosts, &flags);
+        assert_eq!(report["state"], state, "{flags:?}: {report:#}");
+        assert_eq!(report["voters"], voters, "{flags:?}: {report:#}");
+    }
+}
+
 #[test]
 fn a_name_keeps_its_addresses_while_it_does_not_resolve_and_gets_new_ones_when_it_does() {
     if !may_mount() {

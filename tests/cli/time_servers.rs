@@ -4,8 +4,10 @@ use std::net::UdpSocket;
 use std::path::Path;
 
 use serde_json::{Value, json};
+use tokenwatch_core::base::time::Delta;
+use tokenwatch_lab::time_server::TimeServer;
 
-use super::node::Node;
+use super::node::{Node, payload, token};
 use super::run;
 
 /// A host with these files, in no cloud.
@@ -108,4 +110,72 @@ fn an_answer_without_time_is_no_closed_port() {
     let (_, out, _) = run(&["clock", "--server", &address.to_string(), "--clock-timeout", "50ms"]);
     let text = out.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.contains(&format!("Open UDP port {}", address.port())), "{text}");
+}
+
+/// A server that is ahead by so many seconds, and one that never answers.
+fn ahead(secs: i64) -> TimeServer {
+    let at = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let by = Delta::from_secs(secs);
+    TimeServer::start(at, move || tokenwatch::clocks::now().wall + by).unwrap()
+}
+
+fn silent() -> TimeServer {
+    let server = ahead(0);
+    server.set_silent(true);
+    server
+}
+
+/// What `check` reports about a token that has expired and one that kubelet does not replace, and
+/// about the clock.
+fn checked(node: &Node, servers: &[TimeServer]) -> (Value, Vec<(String, String)>) {
+    let root = node.root().to_str().unwrap();
+    let mut arguments = vec!["check", "--root", root, "--output", "json"];
+    let addresses: Vec<String> = servers.iter().map(|it| it.address().to_string()).collect();
+    for address in &addresses {
+        arguments.extend(["--clock-server", address]);
+    }
+    arguments.extend(["--clock-timeout", "300ms"]);
+    let (status, out, err) = run(&arguments);
+    assert_eq!(status, Some(1), "{out}{err}");
+    let report: Value = serde_json::from_str(&out).unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let of = |finding: &Value| (text(&finding["code"]), text(&finding["severity"]));
+    let mut found: Vec<_> = report["findings"].as_array().unwrap().iter().map(of).collect();
+    found.retain(|(code, _)| code != "clock.unsynchronized");
+    found.sort();
+    (report, found)
+}
+
+#[test]
+fn servers_that_prove_nothing_take_no_finding_about_a_token_away() {
+    const OFF: i64 = 7_200;
+    let node = Node::new();
+    node.pod("expired", &token(&payload("expired", 3_700, 3_600)));
+    node.pod("stalled", &token(&payload("stalled", 3_500, 3_600)));
+    let tokens = [("token.expired", "critical"), ("token.rotation_stalled", "critical")];
+    // (the servers, the finding about the clock, the state)
+    let table: [(Vec<TimeServer>, (&str, &str), &str); 5] = [
+        (vec![ahead(OFF), silent(), silent()], ("clock.unknown", "warning"), "unknown"),
+        (vec![ahead(-OFF), silent(), silent()], ("clock.unknown", "warning"), "unknown"),
+        (vec![ahead(OFF), ahead(0)], ("clock.servers_disagree", "warning"), "disagreeing"),
+        (vec![ahead(OFF)], ("clock.offset", "warning"), "off"),
+        (vec![ahead(-OFF)], ("clock.offset", "warning"), "off"),
+    ];
+    for (servers, clock, state) in table {
+        let (report, found) = checked(&node, &servers);
+        let expected: Vec<_> = std::iter::once(clock)
+            .chain(tokens)
+            .map(|(code, severity)| (code.to_owned(), severity.to_owned()))
+            .collect();
+        assert_eq!(found, expected, "{state}: {report:#}");
+        assert_eq!(report["clock"]["state"], state, "{report:#}");
+        if state == "unknown" {
+            let text = report["findings"].to_string();
+            assert!(text.contains("only 1 of 3 time servers gave a usable answer"), "{text}");
+            assert!(text.contains("no answer in time"), "{text}");
+        }
+    }
+    // Two of three prove that the node is two hours behind: it is the clock.
+    let (report, found) = checked(&node, &[ahead(-OFF), ahead(-OFF), silent()]);
+    assert_eq!(found, [("clock.offset".to_owned(), "critical".to_owned())], "{report:#}");
 }

@@ -543,7 +543,7 @@ impl Node {
             Sample { offset: sample.offset + Delta::from_secs(wrong), ..sample.clone() }
         };
         let exchange = |host: &str| Exchange {
-            server: ServerName { host: host.into(), port: 123, address: None },
+            server: ServerName { host: host.into(), port: 123, address: None, pool: None },
             started,
             ended,
             result: if answers { Ok(of(host)) } else { Err(ExchangeError::Timeout) },

@@ -96,10 +96,7 @@ impl SharedEngine {
     /// How far true time is ahead of the node's clock, where that is known to be off.
     pub(super) fn known_offset(&self) -> KnownOffset {
         let engine = self.clone();
-        Arc::new(move || {
-            let estimate = engine.lock().clock(&clocks::now());
-            estimate.is_beyond(NOTABLE_OFFSET).then_some(estimate.offset)
-        })
+        Arc::new(move || engine.lock().clock(&clocks::now()).offset_beyond(NOTABLE_OFFSET))
     }
 
     fn snapshots(&self) -> SnapshotSource {

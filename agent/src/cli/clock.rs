@@ -8,8 +8,8 @@ use tokenwatch_core::base::time::{Delta, Reading};
 use tokenwatch_core::diagnosis;
 use tokenwatch_core::findings::{Affected, Finding, Subject};
 use tokenwatch_core::world::clocks::{
-    ClockModel, ClockState, Estimate, KernelClock, Limits, Round, ServerName, ServerReport,
-    TimeSource, Vote,
+    ClockFacts, ClockModel, ClockState, Estimate, KernelClock, Limits, Round, ServerName,
+    ServerReport, TimeSource,
 };
 
 use super::output::{Layout, TextOrJson, print, print_json};
@@ -75,6 +75,10 @@ pub(super) struct ClockReport {
     pub(super) time_source: TimeSource,
     /// The time servers, with their answers.
     pub(super) servers: Vec<ServerReport>,
+    /// How many votes agree: one of each name, and one of each address of a pool.
+    pub(super) agreeing: usize,
+    /// How many votes there are, with those of servers that do not answer.
+    pub(super) voters: usize,
     /// Those among them that the host authenticates by NTS, and the agent does not.
     pub(super) in_the_clear: Vec<ServerName>,
     /// The kernel's clock, or why it could not be read.
@@ -97,7 +101,10 @@ impl ClockReport {
             model.kernel(kernel);
         }
         model.round(round);
+        let facts = ClockFacts::new(&model, &at);
         Self {
+            agreeing: facts.agreeing(),
+            voters: facts.voters(),
             at,
             limits: limits.clone(),
             estimate: model.estimate(&at),
@@ -128,11 +135,6 @@ impl ClockReport {
     fn is_in_the_clear(&self, server: &ServerName) -> bool {
         let is_same = |other: &ServerName| other.host == server.host && other.port == server.port;
         self.in_the_clear.iter().any(is_same)
-    }
-
-    /// The number of servers that the estimate is based on.
-    fn agreeing(&self) -> usize {
-        self.servers.iter().filter(|report| report.vote == Vote::Agrees).count()
     }
 
     /// For people.
@@ -202,18 +204,31 @@ fn nts_line(server: &ServerName) -> String {
 }
 
 pub(super) fn clock_line(report: &ClockReport) -> String {
-    let Estimate { offset, bound, assumed, state } = report.estimate;
+    let Estimate { offset, bound, assumed, state, .. } = report.estimate;
     let state = state.name();
     if assumed {
-        let reason = if report.limits.servers_configured {
-            "no source confirms the clock"
-        } else {
-            "no time server is configured, and no source confirms the clock"
-        };
-        return format!("{state}: {reason}, assumed error ±{bound}");
+        return format!("{state}: {}, assumed error ±{bound}", unconfirmed(report));
     }
     let (error, source) = (error_of(offset), source(report));
     format!("{state}: {error}±{bound} according to {source} (limit {})", report.limits.offset)
+}
+
+fn unconfirmed(report: &ClockReport) -> &'static str {
+    match report.estimate.state {
+        _ if !report.limits.servers_configured => {
+            "no time server is configured, and no source confirms the clock"
+        }
+        ClockState::Disagreeing => "the time servers contradict each other",
+        _ if report.servers.iter().any(|server| server.result.is_ok()) => {
+            "too few of the time servers gave a usable answer, and no other source confirms the \
+             clock"
+        }
+        ClockState::Synchronised
+        | ClockState::Off
+        | ClockState::Drifting
+        | ClockState::Stepped
+        | ClockState::Unknown => "no source confirms the clock",
+    }
 }
 
 /// How far the clock is off, with what separates it from the bound.
@@ -230,10 +245,9 @@ fn source(report: &ClockReport) -> &'static str {
     match report.time_source {
         TimeSource::Kernel if report.limits.servers_configured => "the kernel only",
         TimeSource::Kernel => "the kernel only, because no time server is configured",
-        TimeSource::Servers | TimeSource::Nothing if report.agreeing() == 1 => {
-            "one time server alone"
-        }
+        TimeSource::Servers if report.estimate.alone => "one time server alone",
         TimeSource::Servers | TimeSource::Nothing => "the time servers that agree",
+        TimeSource::ServersAndKernel => "some of the time servers, with which the kernel agrees",
     }
 }
 
@@ -254,7 +268,7 @@ fn signed(delta: Delta) -> String {
 
 /// Durations in seconds. Keys are only ever added.
 fn render_json(report: &ClockReport) -> Value {
-    let Estimate { offset, bound, assumed, state } = report.estimate;
+    let Estimate { offset, bound, assumed, alone, state } = report.estimate;
     let interval = report.estimate.interval(report.at.wall);
     json!({
         "at": report.at.wall.rfc3339(),
@@ -262,6 +276,9 @@ fn render_json(report: &ClockReport) -> Value {
         "offset": (!assumed).then(|| offset.as_secs_f64()),
         "error_bound": bound.as_secs_f64(),
         "assumed": assumed,
+        "alone": alone,
+        "agreeing": report.agreeing,
+        "voters": report.voters,
         "source": report.time_source.name(),
         "limit": report.limits.offset.as_secs_f64(),
         "true_time": {"not_before": interval.lo.rfc3339(), "not_after": interval.hi.rfc3339()},
@@ -283,6 +300,7 @@ fn server_json(measured: &ClockReport, report: &ServerReport) -> Value {
         "port": report.server.port,
         "address": report.server.address,
         "vote": report.vote.name(),
+        "pool": report.server.pool.is_some(),
         "host_uses_nts": measured.is_in_the_clear(&report.server),
         "offset": sample.map(|sample| sample.offset.as_secs_f64()),
         "delay": sample.map(|sample| sample.delay.as_secs_f64()),

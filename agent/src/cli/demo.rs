@@ -116,6 +116,7 @@ fn clock(servers: Vec<SocketAddr>, interval: Delta) -> Clock {
         host: address.ip().to_string(),
         port: address.port(),
         address: None,
+        pool: None,
     };
     let servers = servers.into_iter().map(name).collect();
     Clock { servers, interval, discover: false, ..Clock::default() }

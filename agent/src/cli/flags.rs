@@ -77,7 +77,9 @@ scopes! {
         "kubernetes.kubeconfig", "http", "readers.verifiers", "log"
     ];
     #[doc = "Settings for measuring the clock."]
-    ClockOnly = ["host_prefix", "node", "clock", "log"] shorter ["clock.servers" is "server"];
+    ClockOnly = ["host_prefix", "node", "clock", "log"] shorter [
+        "clock.servers" is "server", "clock.pools" is "pool"
+    ];
     #[doc = "Settings for the demo: its export and its log."]
     Exporting = ["otlp", "log"];
 }

@@ -291,7 +291,8 @@ fn contradictions(settings: &Settings) -> Vec<(&'static str, String)> {
 
 fn interval_too_short(settings: &Settings) -> Option<(&'static str, String)> {
     let clock = &settings.clock;
-    let loopback = !clock.servers.is_empty() && clock.servers.iter().all(is_loopback);
+    let mut named = clock.servers.iter().chain(&clock.pools).peekable();
+    let loopback = named.peek().is_some() && named.all(is_loopback);
     let least = if loopback { SHORTEST_LOOPBACK_INTERVAL } else { SHORTEST_INTERVAL };
     (clock.interval < least).then(|| {
         let minimum = if loopback {

@@ -110,9 +110,13 @@ settings! {
     }
     #[doc = "Measurement of the node's clock."]
     clock: Clock {
-        #[doc = "Time servers to query, with IPv6 addresses in brackets. Default: see \
-            clock.discover."]
+        #[doc = "Time servers to query, with IPv6 addresses in brackets. Each has one vote on the \
+            time, however many addresses it has. Default: see clock.discover."]
         servers: Vec<ServerName> = Vec::new(), --"clock-server" "HOST[:PORT]";
+        #[doc = "Time servers to query, of which each name stands for independent servers: up to \
+            four of its addresses have a vote each, and not one together. Default: see \
+            clock.discover."]
+        pools: Vec<ServerName> = Vec::new(), --"clock-pool" "HOST[:PORT]";
         #[doc = "Interval between queries of each time server, at least 16s. Default 64s."]
         interval: Delta = Delta::from_secs(64), --"clock-interval" "DURATION", check positive;
         #[doc = "Timeout of one NTP request. Default 1s."]
@@ -127,7 +131,7 @@ settings! {
             longer uses them. Default 30m."]
         max_age: Delta = Delta::from_secs(1_800), --"clock-max-age" "DURATION", check positive;
         #[doc = "Whether to query the time servers of the host's own time daemon, of DHCP or of \
-            the cloud if clock.servers is empty. Default true."]
+            the cloud if clock.servers and clock.pools are empty. Default true."]
         discover: bool = true, --"clock-discover" "BOOL";
     }
     #[doc = "Alerts: their reminders and their delivery."]

@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::plan::{self, Host};
 use crate::config::Settings;
 use crate::discovery::roots::given;
-use crate::discovery::time_servers::{self, Discovered};
+use crate::discovery::time_servers::{self, Discovered, POOL_VOTES};
 use crate::environment::Environment;
 use crate::state_file;
 
@@ -83,11 +83,12 @@ pub fn time_servers(settings: &Settings) -> Vec<ServerName> {
 /// The same, with what is known of each.
 pub fn named_time_servers(settings: &Settings) -> TimeServers {
     let clock = &settings.clock;
-    if clock.servers.is_empty() && clock.discover {
-        discovered(&settings.host_prefix)
-    } else {
-        TimeServers(clock.servers.iter().map(|server| (server.clone(), false)).collect())
+    if clock.servers.is_empty() && clock.pools.is_empty() && clock.discover {
+        return discovered(&settings.host_prefix);
     }
+    let pool = |name: &ServerName| ServerName { pool: Some(POOL_VOTES), ..name.clone() };
+    let named = clock.servers.iter().cloned().chain(clock.pools.iter().map(pool));
+    TimeServers(named.map(|server| (server, false)).collect())
 }
 
 fn discovered(prefix: &Path) -> TimeServers {

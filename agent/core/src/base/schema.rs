@@ -146,13 +146,16 @@ names! {
         CLOCK_ERROR_BOUND = "clock.error_bound";
         #[doc = "State of the clock: synchronised, off, drifting, stepped, disagreeing or unknown."]
         CLOCK_STATE = "clock.state";
-        #[doc = "Number of time servers that answered and agree."]
+        #[doc = "Number of time servers that answered and agree. A name counts once, however many \
+            addresses it has; of a pool, each address counts."]
         CLOCK_AGREEING = "clock.servers.agreeing";
-        #[doc = "Number of time servers that were queried."]
+        #[doc = "Number of configured time servers, with those that do not answer, counted in the \
+            same way."]
         CLOCK_SERVERS = "clock.servers.total";
         #[doc = "Names of the time servers that the majority contradicts."]
         CLOCK_FALSETICKERS = "clock.servers.falsetickers";
-        #[doc = "Time source that confirms the clock: servers, kernel or nothing."]
+        #[doc = "Time source that confirms the clock: servers, servers_and_kernel (fewer than half \
+            of the servers, with which the kernel agrees), kernel or nothing."]
         CLOCK_SOURCE = "clock.source";
         #[doc = "Whether a time daemon synchronises the clock, as reported by the kernel."]
         CLOCK_KERNEL_SYNCHRONISED = "clock.kernel.synchronised";

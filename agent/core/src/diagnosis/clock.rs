@@ -22,7 +22,8 @@ pub(super) fn symptoms(facts: &ClockFacts<'_>) -> Vec<ClockSymptom> {
 }
 
 fn offset(facts: &ClockFacts<'_>) -> Option<ClockSymptom> {
-    let critical = facts.estimate.offset.abs() >= CRITICAL_OFFSET;
+    // One server alone does not show that the node is wrong.
+    let critical = facts.estimate.offset.abs() >= CRITICAL_OFFSET && !facts.estimate.alone;
     let severity = if critical { Severity::Critical } else { Severity::Warning };
     facts.is_off().then_some(ClockSymptom { fault: ClockFault::Offset, severity })
 }
@@ -58,12 +59,13 @@ fn undisciplined(facts: &ClockFacts<'_>) -> Option<ClockSymptom> {
     facts.is_undisciplined().then(|| info(ClockFault::Unsynchronized))
 }
 
-/// Each server that stands alone against the majority. Several that agree are a second camp, which
-/// has its own symptom.
+/// Each voter that stands alone against the majority, by the first of its addresses that does.
+/// Several that agree are a second camp, which has its own symptom.
 fn falsetickers<'a>(facts: &'a ClockFacts<'_>) -> impl Iterator<Item = ClockSymptom> + 'a {
     let camps = camps(facts.falsetickers());
     let alone = move |server: &ServerName| {
-        camps.iter().any(|camp| camp.servers.as_slice() == std::slice::from_ref(server))
+        let mut of_one = camps.iter().filter(|camp| camp.is_one_voter());
+        of_one.any(|camp| camp.servers.first() == Some(server))
     };
     facts.falsetickers().filter(move |(server, _)| alone(server)).map(falseticker)
 }

@@ -142,7 +142,8 @@ fn a_clock_without_a_daemon_is_reported_once() {
 
 #[test]
 fn a_step_moves_the_offset_at_once_until_it_is_measured() {
-    let mut model = after_round(at(100), &[("a", offset_ms(0))]);
+    let all = |millis| ["a", "b", "c"].map(|name| (name, offset_ms(millis)));
+    let mut model = after_round(at(100), &all(0));
     let size = Delta::from_secs(90);
     let now = set(at(110), size);
     model.step(&step(at(110), size));
@@ -155,7 +156,7 @@ fn a_step_moves_the_offset_at_once_until_it_is_measured() {
         reported,
         [(Code::ClockOffset, Severity::Critical), (Code::ClockStepped, Severity::Info)]
     );
-    model.round(&round(set(at(120), size), &[("a", offset_ms(-90_000))]));
+    model.round(&round(set(at(120), size), &all(-90_000)));
     assert_eq!(model.estimate(&set(at(120), size)).state, ClockState::Off);
     assert_eq!(model.next_change(&set(at(120), size)), Some(at(170).monotonic));
     let later: Vec<_> =

@@ -46,7 +46,8 @@ pub(super) fn will_be_kubelets(generation: &Generation, now: Wall, facts: &Facts
 pub(super) fn token(generation: &Generation, now: Wall, facts: &Facts<'_>) -> TokenCause {
     let seen = explained(generation, now, facts);
     let true_now = facts.true_time(now);
-    let refused = true_now.is_some_and(|true_now| is_refused_unseen(generation, now, true_now));
+    let claimed = facts.claimed_time(now);
+    let refused = claimed.is_some_and(|true_now| is_refused_unseen(generation, now, true_now));
     // A lost account is an answer of the API server: the clock cannot explain it.
     let symptom = match true_now.filter(|_| facts.lost.is_none()) {
         Some(true_now) => by_both_clocks(seen, explained(generation, true_now, facts)),

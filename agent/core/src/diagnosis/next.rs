@@ -40,7 +40,7 @@ fn removed(facts: &Facts<'_>, now: &Reading) -> Option<Monotonic> {
 /// The next deadline by the node's clock and, where they are known to differ, by true time.
 fn deadline(facts: &Facts<'_>, now: &Reading) -> Option<Monotonic> {
     let generation = facts.generation()?;
-    let clocks = [Some(now.wall), facts.true_time(now.wall)].into_iter().flatten();
+    let clocks = [Some(now.wall), facts.claimed_time(now.wall)].into_iter().flatten();
     clocks
         .filter_map(|wall| Some(now.monotonic + (next_deadline(generation, wall, facts)? - wall)))
         .min()

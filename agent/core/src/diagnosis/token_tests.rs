@@ -35,7 +35,13 @@ pub(super) fn tracked(lifetime: i64, warn_after: Option<i64>) -> Tracked {
 }
 
 pub(super) fn clock(state: ClockState, offset: i64, assumed: bool) -> Estimate {
-    Estimate { offset: Delta::from_secs(offset), bound: Delta::from_secs(1), assumed, state }
+    Estimate {
+        offset: Delta::from_secs(offset),
+        bound: Delta::from_secs(1),
+        assumed,
+        alone: false,
+        state,
+    }
 }
 
 /// Facts without a cluster. The caller replaces the token.

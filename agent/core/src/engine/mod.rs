@@ -180,7 +180,7 @@ impl Engine {
         };
         let facts = self.survey.complete(facts);
         // An exported trace is final: it ends as expired once both clocks are past exp.
-        let earliest = facts.true_time(now.wall).map_or(now.wall, |time| time.min(now.wall));
+        let earliest = facts.claimed_time(now.wall).map_or(now.wall, |time| time.min(now.wall));
         outcome.spans(self.exported.expired(&self.world, facts.tracked, earliest));
         let diagnosis = diagnosis::token(&facts, now);
         let current = facts.generation().map(|of| traces::generation::root(key, &of.claims));

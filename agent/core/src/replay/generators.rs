@@ -303,8 +303,8 @@ fn source() -> impl Strategy<Value = SourceState> {
 }
 
 fn round(now: Reading) -> impl Strategy<Value = Round> {
-    let server = (name("host"), any::<u16>(), option::of(name("address")))
-        .prop_map(|(host, port, address)| ServerName { host, port, address });
+    let server = (name("host"), any::<u16>(), option::of(name("address")), option::of(1_u8..6))
+        .prop_map(|(host, port, address, pool)| ServerName { host, port, address, pool });
     let result = prop_oneof![
         3 => sample(now).prop_map(Ok),
         1 => exchange_error().prop_map(Err),

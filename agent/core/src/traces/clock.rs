@@ -116,13 +116,12 @@ pub(crate) fn attributes(
     offset: Option<Delta>,
     selection: &Selection,
 ) -> Attributes {
-    let agreeing = selection.votes().iter().filter(|vote| **vote == Vote::Agrees).count();
     Attributes::new()
         .with_some(schema::CLOCK_OFFSET, offset)
         .with(schema::CLOCK_ERROR_BOUND, estimate.bound)
         .with(schema::CLOCK_STATE, estimate.state.name())
-        .with(schema::CLOCK_AGREEING, agreeing)
-        .with(schema::CLOCK_SERVERS, selection.votes().len())
+        .with(schema::CLOCK_AGREEING, selection.agreeing)
+        .with(schema::CLOCK_SERVERS, selection.ballots.len())
 }
 
 #[cfg(test)]
@@ -140,12 +139,13 @@ mod tests {
                 ("b", offset_ms(0)),
                 ("c", offset_ms(37_250)),
                 ("d", Err(ExchangeError::Timeout)),
+                ("e", offset_ms(0)),
             ],
         );
         let mut model = model();
         model.round(&measured);
         let exported = spans("n1", &model, &measured);
-        assert_eq!(exported.len(), 5);
+        assert_eq!(exported.len(), 6);
         assert!(exported[1..].iter().all(|span| span.parent == Some(exported[0].context.span_id)
             && span.context.trace_id == exported[0].context.trace_id));
         assert!(exported[1..].iter().all(|span| span.start >= exported[0].start

@@ -61,7 +61,13 @@ impl Default for Snapshot {
             findings: FindingCounts::default(),
             nearest_deadline: None,
             readers: ReaderVerdict::ALL.into_iter().map(|verdict| (verdict, 0)).collect(),
-            clock: Estimate { offset, bound, assumed: true, state: ClockState::Unknown },
+            clock: Estimate {
+                offset,
+                bound,
+                assumed: true,
+                alone: false,
+                state: ClockState::Unknown,
+            },
             sources: BTreeMap::new(),
             rung: None,
             cluster: None,
@@ -103,6 +109,10 @@ pub struct ClockView {
     pub offset_limit: Delta,
     /// The time servers, with their last results.
     pub servers: Vec<ServerReport>,
+    /// How many of them agree: a name counts once, and of a pool each address.
+    pub agreeing: usize,
+    /// How many there are, counted in the same way.
+    pub voters: usize,
     /// Whether there is any server to query.
     pub servers_configured: bool,
     /// The kernel's last report.

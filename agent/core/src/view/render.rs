@@ -9,7 +9,7 @@ use crate::base::time::{Interval, Reading, Wall};
 use crate::diagnosis::{self, Survey};
 use crate::findings::{CauseId, Code, Finding, Severity, Subject};
 use crate::ledger::Ledger;
-use crate::world::clocks::Estimate;
+use crate::world::clocks::{ClockFacts, Estimate};
 use crate::world::cluster::PodRef;
 use crate::world::readers::ReaderView;
 use crate::world::tokens::{Generation, LegacyToken, Tracked};
@@ -155,7 +155,10 @@ impl Scene<'_> {
 
     fn clock(&self) -> ClockView {
         let clock = &self.world.clock;
+        let facts = ClockFacts::new(clock, &self.now);
         ClockView {
+            agreeing: facts.agreeing(),
+            voters: facts.voters(),
             estimate: clock.estimate(&self.now),
             offset_limit: self.config.clock.offset,
             servers: clock.servers(),

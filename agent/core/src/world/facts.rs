@@ -2,7 +2,7 @@
 
 use super::{Misfit, World};
 use crate::base::time::{Delta, Interval, Monotonic, Reading, Wall};
-use crate::world::clocks::Estimate;
+use crate::world::clocks::{ClockState, Estimate};
 use crate::world::cluster::{AccountLoss, AccountName, Known, Loss, Pod, PodRef, PodStage};
 use crate::world::keys::KeyState;
 use crate::world::kubelet::errors::Logged;
@@ -206,15 +206,23 @@ impl<'a> Facts<'a> {
         if may_be_rejected { Verdict::Uncertain } else { by_itself }
     }
 
-    /// True time when the node's clock reads `node`, if the two are known to differ.
+    /// True time when the node's clock reads `node`, if the two are proven to differ.
     pub fn true_time(&self, node: Wall) -> Option<Wall> {
         self.clock.true_time(node)
     }
 
-    /// The error bound of the clock if a source confirms it, else zero. An assumed bound must not
-    /// hide that the clocks of the node and of the API server differ.
+    /// The same, also where one time server alone claims it. It may add to what is known of a
+    /// token, and take nothing away.
+    pub fn claimed_time(&self, node: Wall) -> Option<Wall> {
+        self.clock.claimed_time(node)
+    }
+
+    /// The error bound of the clock if a source confirms it, else zero. A bound that is assumed, or
+    /// that of a lone server which contradicts the node, must not hide that the clocks of the node
+    /// and of the API server differ.
     pub fn proven_bound(&self) -> Delta {
-        if self.clock.assumed { Delta::ZERO } else { self.clock.bound }
+        let is_in_doubt = self.clock.alone && self.clock.state != ClockState::Synchronised;
+        if self.clock.assumed || is_in_doubt { Delta::ZERO } else { self.clock.bound }
     }
 
     /// The token's service account, if the cluster confirms that it is the pod's. The claims alone

@@ -35,6 +35,9 @@ fn exit_status_text_and_json_agree() {
         (&[Some(0), Some(1), Some(37_250)], 0, "synchronised"),
         (&[Some(90_000), Some(90_000)], 1, "off"),
         (&[Some(0), Some(37_250)], 2, "disagreeing"),
+        (&[Some(7_200_000), None, None], 2, "unknown"),
+        (&[Some(7_200_000), Some(7_200_000), None], 1, "off"),
+        (&[Some(7_200_000)], 1, "off"),
         (&[None], 2, "unknown"),
         (&[], 2, "unknown"),
     ];

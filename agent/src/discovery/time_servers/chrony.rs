@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::Discovered;
 use super::host::HostFiles;
 use super::running::{Options, Running};
+use super::{Discovered, POOL_VOTES};
 
 /// Written by Fedora CoreOS and OpenShift for the cloud, in place of /etc/chrony.conf
 /// (coreos-platform-chrony).
@@ -102,8 +102,13 @@ impl Chrony {
         let words: Vec<&str> = words.filter(|_| !line.starts_with(['!', ';', '%'])).collect();
         let [directive, arguments @ ..] = words.as_slice() else { return };
         let files = match directive.to_ascii_lowercase().as_str() {
-            "server" | "pool" | "peer" => {
+            "server" | "peer" => {
                 self.servers.extend(server(arguments, file));
+                return;
+            }
+            "pool" => {
+                let votes = Some(max_sources(arguments));
+                self.servers.extend(server(arguments, file).map(|it| it.with_pool(votes)));
                 return;
             }
             "include" => arguments.first().map(|it| host.glob(Path::new(it))).unwrap_or_default(),
@@ -147,13 +152,22 @@ fn fragments(host: &HostFiles<'_>, directories: &[&str], suffix: &str) -> Vec<Pa
     by_name.into_values().collect()
 }
 
+/// How many addresses of a pool chrony uses: `HOST maxsources N`, from 1 to 16.
+fn max_sources(arguments: &[&str]) -> u8 {
+    let given = number(arguments, "maxsources").filter(|most| (1..=16).contains(most));
+    given.unwrap_or(POOL_VOTES)
+}
+
+/// The value of an option that is a number.
+fn number<T: std::str::FromStr>(options: &[&str], name: &str) -> Option<T> {
+    let pair = options.windows(2).find(|pair| pair[0].eq_ignore_ascii_case(name))?;
+    pair[1].parse().ok()
+}
+
 /// `HOST [port N] [nts] …`
 fn server(arguments: &[&str], file: &Path) -> Option<Discovered> {
     let (host, options) = arguments.split_first()?;
-    let port = options
-        .windows(2)
-        .find(|pair| pair[0].eq_ignore_ascii_case("port"))
-        .and_then(|pair| pair[1].parse().ok());
+    let port = number(options, "port");
     let is_nts = options.iter().any(|option| option.eq_ignore_ascii_case("nts"));
     Some(Discovered::new(host, port, file)?.with_nts(is_nts))
 }

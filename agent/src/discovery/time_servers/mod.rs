@@ -28,6 +28,9 @@ use crate::proc::ProcFs;
 
 /// Servers used of one configuration. More would prove nothing further.
 const SERVERS: usize = 16;
+/// Addresses of a pool that vote, where the configuration does not say how many the daemon uses:
+/// the default of chrony (`maxsources`) and of ntpd-rs (`count`), and what pool names usually give.
+pub(crate) const POOL_VOTES: u8 = 4;
 /// UDP port of NTP.
 const NTP_PORT: u16 = 123;
 
@@ -56,6 +59,12 @@ impl Discovered {
 
     fn with_nts(self, nts: bool) -> Self {
         Self { nts, ..self }
+    }
+
+    /// The addresses of a pool are independent servers. An address itself is no pool.
+    fn with_pool(mut self, votes: Option<u8>) -> Self {
+        self.server.pool = votes.filter(|_| self.server.host.parse::<IpAddr>().is_err());
+        self
     }
 
     /// The port that was named is that of something else.
@@ -124,12 +133,14 @@ fn first<'a>(places: impl Iterator<Item = Finder<'a>>) -> Discovery {
     Discovery { servers: Vec::new(), public: distinct(left_out) }
 }
 
-/// The first servers, each once. A server that is named twice is one with NTS if either is.
+/// The first servers, each once. A server that is named twice is one with NTS if either is, and a
+/// pool only if both are.
 fn distinct(found: Vec<Discovered>) -> Vec<Discovered> {
     let mut taken: Vec<Discovered> = Vec::new();
     for new in found {
         if let Some(known) = taken.iter_mut().find(|known| known.key() == new.key()) {
             known.nts |= new.nts;
+            known.server.pool = known.server.pool.min(new.server.pool);
         } else if taken.len() < SERVERS {
             taken.push(new);
         }

@@ -3,9 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Discovered;
 use super::host::HostFiles;
 use super::running::Running;
+use super::{Discovered, POOL_VOTES};
 
 /// With the servers of DHCP, in place of the usual file, if they exist.
 const OF_DHCP: [&str; 4] = [
@@ -60,8 +60,10 @@ fn of_line(host: &HostFiles<'_>, file: &Path, line: &str, depth: u8) -> Vec<Disc
     let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
     // `-4` and `-6` may stand before the name.
     match (words.next(), words.find(|word| !word.starts_with('-'))) {
-        (Some("server" | "pool" | "peer"), Some(name)) if !is_reference_clock(name) => {
-            server(name, words.any(|option| option == "nts"), file).into_iter().collect()
+        (Some(kind @ ("server" | "pool" | "peer")), Some(name)) if !is_reference_clock(name) => {
+            let votes = (kind == "pool").then_some(POOL_VOTES);
+            let found = server(name, words.any(|option| option == "nts"), file);
+            found.map(|found| found.with_pool(votes)).into_iter().collect()
         }
         (Some("includefile"), Some(included)) if depth > 0 => {
             included_by(host, included).iter().flat_map(|it| of_file(host, it, depth - 1)).collect()

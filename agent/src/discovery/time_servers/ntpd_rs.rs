@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Discovered;
 use super::host::HostFiles;
 use super::running::Running;
 use super::toml::{Token, tokens};
+use super::{Discovered, POOL_VOTES};
 
 const FILE: &str = "/etc/ntpd-rs/ntp.toml";
 /// Programs of the daemon, by its versions and packages.
@@ -25,6 +25,8 @@ pub(super) fn servers(host: &HostFiles<'_>, running: &Running) -> Vec<Discovered
 struct Source {
     mode: String,
     address: String,
+    /// How many addresses of a pool the daemon uses.
+    count: Option<u8>,
 }
 
 /// `[[source]]` with `mode` and `address`, or the same as `source = [{ … }]`.
@@ -48,7 +50,8 @@ impl Source {
         if is_nts {
             found.use_ntp_port();
         }
-        Some(found)
+        let is_pool = matches!(self.mode.to_ascii_lowercase().as_str(), "pool" | "nts-pool");
+        Some(found.with_pool(is_pool.then(|| self.count.unwrap_or(POOL_VOTES))))
     }
 }
 
@@ -78,13 +81,14 @@ impl Reader {
                 self.key.clone_from(text);
             }
             Token::Text(text) => self.value(text),
+            Token::Word(number) => self.number(number),
             Token::Punctuation('[') => self.in_array |= self.key == "source",
             Token::Punctuation('{') if self.in_array => {
                 self.end();
                 self.current = Some(Source::default());
             }
             Token::Punctuation(']') => self.in_array = false,
-            Token::Word(_) | Token::Punctuation(_) => {}
+            Token::Punctuation(_) => {}
         }
     }
 
@@ -95,6 +99,11 @@ impl Reader {
             "address" => text.clone_into(&mut source.address),
             _ => {}
         }
+    }
+
+    fn number(&mut self, number: &str) {
+        let Some(source) = self.current.as_mut().filter(|_| self.key == "count") else { return };
+        source.count = number.parse().ok().filter(|count| (1..=16).contains(count));
     }
 
     fn end(&mut self) {

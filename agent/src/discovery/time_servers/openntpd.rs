@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Discovered;
 use super::host::HostFiles;
 use super::running::Running;
+use super::{Discovered, POOL_VOTES};
 
 const FILES: [&str; 3] = ["/etc/openntpd/ntpd.conf", "/etc/ntpd.conf", "/usr/local/etc/ntpd.conf"];
 
@@ -23,6 +23,11 @@ fn of_text(text: &str, file: &Path) -> Vec<Discovered> {
 
 fn of_line(line: &str, file: &Path) -> Option<Discovered> {
     let mut words = line.split('#').next()?.split_whitespace();
-    matches!(words.next()?, "server" | "servers").then_some(())?;
-    Discovered::new(words.next()?.trim_matches('"'), None, file)
+    // `servers` takes every address of the name for a server of its own.
+    let votes = match words.next()? {
+        "server" => None,
+        "servers" => Some(POOL_VOTES),
+        _ => return None,
+    };
+    Some(Discovered::new(words.next()?.trim_matches('"'), None, file)?.with_pool(votes))
 }

@@ -97,10 +97,8 @@ impl Transport {
 
     /// With the target, and what to do.
     pub(super) fn at_target(&self, failure: Failure) -> Failure {
-        let offset = self.clock.as_ref().and_then(|clock| {
-            let estimate = clock().clock;
-            estimate.is_beyond(NOTABLE_OFFSET).then_some(estimate.offset)
-        });
+        let offset =
+            self.clock.as_ref().and_then(|clock| clock().clock.offset_beyond(NOTABLE_OFFSET));
         failure.explained(&self.target, Time { now: clocks::now().wall, offset })
     }
 

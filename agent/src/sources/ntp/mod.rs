@@ -31,7 +31,7 @@ const STEP_PAUSE: Duration = Duration::from_millis(50);
 /// Which servers to poll, and how.
 #[derive(Clone, Debug)]
 pub struct NtpConfig {
-    /// The servers. A name with several addresses is several servers.
+    /// The servers. The addresses of a name have one vote together, and those of a pool one each.
     pub servers: Vec<ServerName>,
     /// Timeout of one request. 1 s is half of the round-trip time at which a response proves
     /// nothing any more.

@@ -1,6 +1,6 @@
 //! Which servers are polled in a round, and when the next round is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -10,11 +10,14 @@ use tokio::task::JoinSet;
 
 use super::exchange::exchange;
 use super::poll_policy::{MIN_INTERVAL, PollPolicy};
-use super::resolve::{ResolveError, resolve};
+use super::resolve::{ResolveError, chosen, resolve};
 use super::{BURST_SPACING, NtpConfig};
 use crate::clocks;
 
-/// Addresses polled in one round, over all names. More would prove nothing further.
+/// Names polled, and votes of the core: a name beyond would be outvoted without being asked.
+const MAX_NAMES: usize = 64;
+/// Addresses polled in one round, over all names, beyond one of each. More would prove nothing
+/// further.
 const MAX_SERVERS: usize = 16;
 /// How long addresses of a name are used, unless none of them responds. A pool name gives others
 /// each time, and a server with known past responses is worth more than a new one.
@@ -38,7 +41,10 @@ pub(super) struct Poller {
 }
 
 impl Poller {
-    pub(super) fn new(config: NtpConfig) -> Self {
+    pub(super) fn new(mut config: NtpConfig) -> Self {
+        let mut seen = BTreeSet::new();
+        config.servers.retain(|server| seen.insert(server.clone()));
+        config.servers.truncate(MAX_NAMES);
         Self { config, resolved: BTreeMap::new(), policies: BTreeMap::new() }
     }
 
@@ -89,7 +95,10 @@ impl Poller {
         now: Monotonic,
     ) -> Option<Exchange> {
         match result {
-            Ok(addresses) => {
+            Ok(found) => {
+                let former = self.resolved.get(&server).filter(|known| !known.responds);
+                let silent = former.map_or(&[][..], |known| &known.addresses);
+                let addresses = chosen(&server, found, silent);
                 self.resolved.insert(server, Resolved { addresses, at: now, responds: true });
                 None
             }
@@ -108,13 +117,14 @@ impl Poller {
             .collect()
     }
 
-    /// The addresses to poll now, in the order of the configuration. A machine with two names is
-    /// polled once.
+    /// The addresses to poll now: the first one of each name, then the second ones. A machine with
+    /// two names is polled once, and has the vote of one.
     fn due(&mut self, now: Monotonic) -> Vec<(ServerName, SocketAddr)> {
         let mut due: Vec<(ServerName, SocketAddr)> = Vec::new();
-        for (server, address) in self.addresses() {
+        for (nth, server, address) in self.addresses() {
             let is_new = due.iter().all(|(_, known)| *known != address);
-            if self.policy(&server, address).allows(now) && due.len() < MAX_SERVERS && is_new {
+            let has_room = nth == 0 || due.len() < MAX_SERVERS;
+            if self.policy(&server, address).allows(now) && has_room && is_new {
                 due.push((server, address));
             }
         }
@@ -124,13 +134,15 @@ impl Poller {
         due
     }
 
-    /// Every known address, with its name.
-    fn addresses(&self) -> Vec<(ServerName, SocketAddr)> {
-        let resolved = |server| Some((server, self.resolved.get(server)?));
-        let known = self.config.servers.iter().filter_map(resolved);
-        known
-            .flat_map(|(server, known)| known.addresses.iter().map(|at| (server.clone(), *at)))
-            .collect()
+    /// Every known address, with its place among those of its name, and the name.
+    fn addresses(&self) -> Vec<(usize, ServerName, SocketAddr)> {
+        let mut all = Vec::new();
+        for server in &self.config.servers {
+            let known = self.resolved.get(server).into_iter().flat_map(|known| &known.addresses);
+            all.extend(known.enumerate().map(|(nth, at)| (nth, server.clone(), *at)));
+        }
+        all.sort_by_key(|(nth, ..)| *nth);
+        all
     }
 
     fn policy(&mut self, server: &ServerName, address: SocketAddr) -> &PollPolicy {

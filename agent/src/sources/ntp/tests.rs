@@ -56,7 +56,7 @@ async fn server(local: &str, change: Change) -> ServerName {
             }
         }
     });
-    ServerName { host: local.to_owned(), port, address: None }
+    ServerName { host: local.to_owned(), port, address: None, pool: None }
 }
 
 fn config(servers: Vec<ServerName>) -> NtpConfig {
@@ -106,6 +106,7 @@ async fn forged_packets_neither_count_nor_keep_the_response_out() {
         host: "127.0.0.1".to_owned(),
         port: socket.local_addr().unwrap().port(),
         address: None,
+        pool: None,
     };
     tokio::spawn(async move {
         let mut request = [0; 48];
@@ -145,6 +146,7 @@ async fn a_packet_from_another_port_is_ignored() {
         host: "127.0.0.1".to_owned(),
         port: socket.local_addr().unwrap().port(),
         address: None,
+        pool: None,
     };
     tokio::spawn(async move {
         let mut request = [0; 48];
@@ -190,6 +192,7 @@ async fn a_flood_cannot_prolong_a_round() {
         host: "127.0.0.1".to_owned(),
         port: socket.local_addr().unwrap().port(),
         address: None,
+        pool: None,
     };
     let config = config(vec![server]);
     let asking = tokio::spawn(async move { measure(&config).await });
@@ -222,6 +225,19 @@ async fn a_server_is_polled_once_and_each_failure_has_its_kind() {
         .collect();
     kinds.sort_unstable();
     assert_eq!(kinds, ["network", "resolve", "sample"]);
+}
+
+/// With many names, the later ones are asked, too: else they would be outvoted by being left out.
+#[tokio::test]
+async fn each_name_is_polled_before_the_second_address_of_any() {
+    let real = server("127.0.0.1", |_| {}).await;
+    let named = |nth: u8| ServerName { host: format!("127.0.0.{nth}"), ..real.clone() };
+    let servers: Vec<_> = (1..=30).chain([1, 2]).map(named).collect();
+    let round = measure(&config(servers)).await;
+    let mut hosts: Vec<_> = round.exchanges.into_iter().map(|it| it.server.host).collect();
+    hosts.sort_unstable();
+    hosts.dedup();
+    assert_eq!(hosts.len(), 30);
 }
 
 #[tokio::test]

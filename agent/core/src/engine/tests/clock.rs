@@ -42,6 +42,92 @@ fn a_wrong_clock_is_one_finding_and_not_two_hundred() {
     );
 }
 
+/// A round in which each of these servers gives an offset in seconds, or is silent.
+fn answers(now: &Reading, offsets: &[Option<i64>]) -> Observation {
+    let Observation::NtpRound(mut round) = measured(now, Delta::ZERO) else { unreachable!() };
+    let first = round.exchanges.remove(0);
+    round.exchanges.clear();
+    for (nth, offset) in offsets.iter().enumerate() {
+        let mut one = first.clone();
+        one.server.host = format!("s{nth}");
+        one.result = match offset {
+            Some(secs) => {
+                one.result.map(|sample| Sample { offset: Delta::from_secs(*secs), ..sample })
+            }
+            None => Err(crate::world::clocks::ExchangeError::Timeout),
+        };
+        round.exchanges.push(one);
+    }
+    Observation::NtpRound(round)
+}
+
+/// An offset that nobody proved takes no finding about a token away, and makes none milder.
+#[test]
+fn only_a_proven_offset_explains_what_a_token_shows() {
+    let findings = |offsets: &[Option<i64>], is_disciplined: bool| {
+        let mut config = Config { node: "n1".into(), ..Config::default() };
+        config.clock.servers_configured = true;
+        let mut engine = Engine::new(config);
+        let _ = engine.step(&at(700), answers(&at(700), offsets));
+        if is_disciplined {
+            let kernel = crate::world::clocks::testing::kernel(at(700), true);
+            let _ = engine.step(&at(700), Observation::Kernel(kernel));
+        }
+        let tokens = [("expired", 0, 600), ("stalled", 0, 1_000)];
+        for (pod, iat, lifetime) in tokens {
+            let _ = engine.step(&at(700), token(pod, iat, lifetime));
+        }
+        let _ = engine.step(&at(990), Observation::Tick);
+        let all = engine.findings().into_iter();
+        let codes = all.map(|finding| (finding.code.as_str(), finding.severity));
+        let (clock, mut tokens): (Vec<_>, Vec<_>) =
+            codes.partition(|(code, _)| code.starts_with("clock."));
+        tokens.sort_unstable_by_key(|(code, _)| *code);
+        (clock, tokens)
+    };
+    let (clock, tokens) = findings(&[], false);
+    assert!(tokens.len() == 2 && clock.len() == 1, "{clock:?} {tokens:?}");
+    const AWAY: [i64; 2] = [-7_200, 7_200];
+    let (unknown, offset) = (("clock.unknown", Severity::Warning), "clock.offset");
+    for away in AWAY.map(Some) {
+        for is_disciplined in [false, true] {
+            // (what the servers answer, the findings about the clock)
+            let table: [(&[Option<i64>], Vec<(&str, Severity)>); 4] = [
+                (&[away, None, None], vec![unknown]),
+                (&[away, None], vec![unknown]),
+                (&[away, away, None, None, None], vec![unknown]),
+                (&[away], vec![(offset, Severity::Warning)]),
+            ];
+            for (offsets, expected) in table {
+                let (clock, same) = findings(offsets, is_disciplined);
+                assert_eq!(clock, expected, "{offsets:?} {is_disciplined}");
+                assert_eq!(same, tokens, "{offsets:?} {is_disciplined}");
+            }
+        }
+        let (clock, proven) = findings(&[away, away, None], false);
+        assert_eq!(clock, [(offset, Severity::Critical)], "two of three prove it");
+        assert_eq!(proven.is_empty(), away < Some(0), "a node that is ahead explains both");
+    }
+}
+
+/// The finding names what one server alone would mean for tokens. That takes nothing away.
+#[test]
+fn one_server_alone_names_the_pods_that_the_api_server_would_refuse() {
+    let mut config = Config { node: "n1".into(), ..Config::default() };
+    config.clock.servers_configured = true;
+    let mut engine = Engine::new(config);
+    let _ = engine.step(&at(100), answers(&at(100), &[Some(3_000)]));
+    let _ = engine.step(&at(100), token("p1", 0, 600));
+    let _ = engine.step(&at(101), Observation::Tick);
+    let _ = engine.step(&at(102), answers(&at(102), &[Some(3_000)]));
+    let [finding] = engine.findings().try_into().unwrap();
+    let summary = &finding.summary;
+    assert!(summary.contains("The following holds if the server is right."), "{summary}");
+    assert!(summary.contains("refuses 1 token that has expired by true time"), "{summary}");
+    let [view] = engine.tokens(&at(102)).try_into().unwrap();
+    assert_eq!(view.verdict, crate::world::tokens::Verdict::Uncertain, "either may be right");
+}
+
 /// Backends refuse what is dated in the future, and the alert about the clock first of all.
 #[test]
 fn an_alert_has_true_time_while_the_clock_is_known_to_be_off() {

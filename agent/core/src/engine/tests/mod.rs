@@ -110,7 +110,12 @@ pub(super) fn measured(now: &Reading, offset: Delta) -> Observation {
         taken: *now,
     };
     let exchange = |host: &str| Exchange {
-        server: ServerName { host: host.into(), port: 123, address: Some("192.0.2.1".into()) },
+        server: ServerName {
+            host: host.into(),
+            port: 123,
+            address: Some("192.0.2.1".into()),
+            pool: None,
+        },
         started: now.after(Delta::from_millis(-10)),
         ended: *now,
         result: Ok(sample.clone()),

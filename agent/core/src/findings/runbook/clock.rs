@@ -11,7 +11,7 @@ pub(super) const CLOCK_OFFSET: Runbook = Runbook {
     diagnosis: &[MEASURE, DAEMON],
     mitigation: &[
         step(
-            "Let chrony step the clock, if it reaches its servers and at least two of them agree",
+            "Let chrony step the clock, if it reaches its servers and most of them agree",
             "chronyc makestep",
         ),
         step(
@@ -22,8 +22,9 @@ pub(super) const CLOCK_OFFSET: Runbook = Runbook {
     ],
     resolved_when: "`tokenwatch clock` exits with 0. The finding clears one minute after the clock \
                     is right, so that it does not flap.",
-    false_positives: "The only time server is wrong, or all are in the same way: compare with a \
-                      server of another origin, `tokenwatch clock --server HOST`. A node that just \
+    false_positives: "The only time server is wrong, or most are in the same way: compare with \
+                      servers of another origin, `tokenwatch clock --server HOST`. Whoever can \
+                      change packets on the way can forge all answers: the agent has no NTS. A node that just \
                       started or resumed is right again within minutes.",
 };
 
@@ -75,8 +76,8 @@ pub(super) const CLOCK_UNKNOWN: Runbook = Runbook {
         "Try a server that the node should reach",
         "kubectl exec -n tokenwatch AGENT -- tokenwatch clock --server HOST",
     )],
-    resolved_when: "`tokenwatch clock` exits with 0 or 1. The finding clears one minute after a \
-                    server has answered.",
+    resolved_when: "`tokenwatch clock` exits with 0 or 1. The finding clears one minute after more \
+                    than half of the servers have answered.",
     false_positives: "You configured no server on purpose. The severity is then info, and nothing \
                       needs to be done.",
 };
@@ -95,5 +96,6 @@ pub(super) const CLOCK_SERVERS_DISAGREE: Runbook = Runbook {
     resolved_when: "The server is repaired or no longer configured. The finding clears one minute \
                     later.",
     false_positives: "Some servers smear a leap second and others do not: two camps, at most a \
-                      second apart, for about a day. Use servers of one kind.",
+                      second apart, for about a day. The finding then names the leap second. Use \
+                      servers of one kind.",
 };

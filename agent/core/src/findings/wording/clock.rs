@@ -1,7 +1,6 @@
 //! Findings about the node's clock and the time servers.
 
-use std::collections::BTreeMap;
-
+use super::clock_answers::{direction, of_camps, reasons, smear_hint, sources};
 use super::clock_remedy;
 use crate::base::schema;
 use crate::base::text::shown;
@@ -9,9 +8,7 @@ use crate::base::time::{Delta, Wall};
 use crate::base::value::Attributes;
 use crate::findings::{Affected, ClockFault, ClockSymptom, Finding, Subject};
 use crate::traces::clock::attributes;
-use crate::world::clocks::{
-    Camp, ClockFacts, ClockState, Range, ServerName, Step, Vote, distance, may_be_a_leap_smear,
-};
+use crate::world::clocks::{ClockFacts, ClockState, Step, Vote};
 
 /// Most pods that a sentence names. The evidence names more.
 const IN_SENTENCE: usize = 3;
@@ -79,17 +76,17 @@ fn summary(fault: &ClockFault, facts: &ClockFacts<'_>) -> String {
         ),
         ClockFault::Contradiction => format!(
             "{} No majority decides, and nothing shows whether this node's clock is right.",
-            camps(&facts.camps())
+            of_camps(facts)
         ),
         ClockFault::SecondCamp => {
-            format!("{} The agent follows the camp of the majority.", camps(&facts.camps()))
+            format!("{} The agent follows the camp of the majority.", of_camps(facts))
         }
         ClockFault::Falseticker { server, claim, .. } => format!(
             "Time server {server} is {}, according to {}. {}, and the agent ignores it.{}",
             direction(*claim - facts.estimate.offset),
             sources(facts),
-            if may_be_a_leap_smear(&facts.camps()) { "It stands alone" } else { "It is wrong" },
-            smear_hint(&facts.camps())
+            if facts.smear(&facts.camps()).is_some() { "It stands alone" } else { "It is wrong" },
+            smear_hint(&facts.camps(), facts)
         ),
     }
 }
@@ -101,7 +98,8 @@ fn offset(facts: &ClockFacts<'_>) -> String {
     match facts.only_server() {
         Some(server) => format!(
             "This node's clock is {off} (±{bound}), according to time server {server} alone. One \
-             server does not show whether the node or the server is wrong.{daemon}{cause}"
+             server does not show whether the node or the server is wrong, so the agent judges \
+             tokens as if either may be right.{daemon}{cause}"
         ),
         None => format!(
             "This node's clock is {off} (±{bound}), according to {}. The node is wrong.{daemon}\
@@ -123,35 +121,6 @@ fn of_daemon(facts: &ClockFacts<'_>) -> String {
     }
 }
 
-/// Which servers agree with each other, and what each camp claims.
-fn camps(camps: &[Camp]) -> String {
-    let claims: Vec<String> = camps.iter().map(claim).collect();
-    let (claims, apart) = (claims.join("; "), distance(camps));
-    let hint = smear_hint(camps);
-    if camps.iter().all(|camp| camp.servers.len() == 1) {
-        return format!("The time servers contradict each other by {apart}: {claims}.{hint}");
-    }
-    format!("The time servers form {} camps, {apart} apart: {claims}.{hint}", camps.len())
-}
-
-fn smear_hint(camps: &[Camp]) -> &'static str {
-    if may_be_a_leap_smear(camps) {
-        " Servers that smear a leap second and servers that do not look like this."
-    } else {
-        ""
-    }
-}
-
-fn claim(camp: &Camp) -> String {
-    let names: Vec<String> = camp.servers.iter().map(ServerName::to_string).collect();
-    let names = names.join(", ");
-    let (verb_s, range) = (if camp.servers.len() == 1 { "s" } else { "" }, &camp.range);
-    if range.meets(&Range::around(Delta::ZERO, Delta::ZERO)) {
-        return format!("{names} confirm{verb_s} this node's clock (to ±{})", range.farthest());
-    }
-    format!("{names} put{verb_s} it {}", direction(-range.middle()))
-}
-
 fn state_since_step(facts: &ClockFacts<'_>) -> &'static str {
     if facts.is_off() {
         return "It has been wrong since then (see clock.offset)";
@@ -163,47 +132,6 @@ fn state_since_step(facts: &ClockFacts<'_>) -> &'static str {
         }
         ClockState::Synchronised | ClockState::Off | ClockState::Drifting => "It is correct now",
     }
-}
-
-/// Why no source confirms the clock.
-fn reasons(facts: &ClockFacts<'_>) -> String {
-    let kernel = match facts.kernel_synchronised() {
-        Some(true) => "the kernel's own bound is too wide or too old",
-        Some(false) => "the kernel reports that no time daemon disciplines it",
-        None => "the kernel reports nothing",
-    };
-    let age = facts.answer_age().map(|age| format!(" for {age}")).unwrap_or_default();
-    let servers = match facts.server_count() {
-        0 if facts.servers_configured() => "no time server answers".to_owned(),
-        0 => "no time server is configured".to_owned(),
-        1 => format!("the only time server gave no usable answer{age} ({})", failures(facts)),
-        count => {
-            let failures = failures(facts);
-            format!("none of {count} time servers gave a usable answer{age} ({failures})")
-        }
-    };
-    format!("{servers}, and {kernel}")
-}
-
-/// Each reason for which an exchange failed, with the number of servers if there are several
-/// reasons.
-fn failures(facts: &ClockFacts<'_>) -> String {
-    let mut counts = BTreeMap::<String, usize>::new();
-    for (_, error) in facts.failures() {
-        *counts.entry(error.to_string()).or_default() += 1;
-    }
-    let is_one = counts.len() == 1;
-    let shown =
-        |(reason, count)| if is_one { reason } else { format!("{count} of them: {reason}") };
-    counts.into_iter().map(shown).collect::<Vec<_>>().join("; ")
-}
-
-/// The sources that the estimate is based on, for a sentence.
-fn sources(facts: &ClockFacts<'_>) -> String {
-    if facts.rests_on_kernel() {
-        return "the kernel's time before the clock was set".to_owned();
-    }
-    format!("{} of {} time servers", facts.agreeing(), facts.server_count())
 }
 
 fn names_of(facts: &ClockFacts<'_>, vote: Vote) -> Vec<String> {
@@ -286,11 +214,6 @@ fn evidence(fault: &ClockFault, facts: &ClockFacts<'_>) -> Attributes {
         | ClockFault::Contradiction
         | ClockFault::SecondCamp => common,
     }
-}
-
-fn direction(ahead: Delta) -> String {
-    let side = if ahead < Delta::ZERO { "behind" } else { "ahead of" };
-    format!("{} {side} true time", ahead.abs())
 }
 
 fn set_by(step: &Step) -> String {

@@ -4,10 +4,13 @@
 use std::collections::BTreeSet;
 
 use crate::findings::{ClockFault, Remedy};
-use crate::world::clocks::{ClockFacts, ExchangeError, ServerName, may_be_a_leap_smear};
+use crate::world::clocks::{ClockFacts, ExchangeError, ServerName};
 
 /// Prints what the time daemon of a host thinks of its sources.
 const ASK_DAEMON: &str = "chronyc tracking || timedatectl timesync-status || ntpq -p";
+/// Why an answer is not enough.
+const MAJORITY: &str = "More than half of the configured time servers must answer, or a time \
+                        daemon on this node must agree with those that do.";
 const MEASURE: &str = "tokenwatch clock";
 const MEASURE_OTHER: &str = "tokenwatch clock --server HOST";
 
@@ -30,6 +33,7 @@ pub(super) fn of_clock(fault: &ClockFault, facts: &ClockFacts<'_>) -> Remedy {
         },
         ClockFault::Unknown => of_unknown(facts),
         ClockFault::Contradiction | ClockFault::SecondCamp => of_camps(facts),
+        ClockFault::Falseticker { .. } if facts.smear(&facts.camps()).is_some() => one_kind(),
         ClockFault::Falseticker { .. } => remedy(
             "Repair this server, or remove it from clock.servers and from the configuration of \
              the time daemon.",
@@ -65,18 +69,29 @@ fn of_offset(facts: &ClockFacts<'_>) -> Remedy {
     )
 }
 
+/// Servers that smear leap seconds, and servers that do not.
+fn one_kind() -> Remedy {
+    remedy(
+        "Use at least three servers, all of one kind, in clock.servers and for the time daemon: \
+         either all smear leap seconds (as clouds and large vendors do), or none does. Outside of \
+         a leap second, find out which of them are wrong: compare with servers of another origin.",
+        MEASURE_OTHER,
+    )
+}
+
 fn of_camps(facts: &ClockFacts<'_>) -> Remedy {
     let camps = facts.camps();
-    if may_be_a_leap_smear(&camps) {
+    if facts.smear(&camps).is_some() {
+        return one_kind();
+    }
+    if facts.split().next().is_some() {
         return remedy(
-            "Use at least three servers, all of one kind, in clock.servers and for the time \
-             daemon: either all smear leap seconds (as clouds and large vendors do), or none does. \
-             Outside of a leap second, find out which of them are wrong: compare with servers of \
-             another origin.",
+            "Find out which addresses of the name are wrong: compare with servers of another \
+             origin. If the name stands for independent servers, name it in clock.pools.",
             MEASURE_OTHER,
         );
     }
-    if camps.iter().any(|camp| camp.servers.len() > 1) {
+    if camps.iter().any(|camp| !camp.is_one_voter()) {
         return remedy(
             "Find out which camp is wrong: compare with servers of another origin. Servers that \
              follow the same source count as one.",
@@ -101,7 +116,9 @@ fn of_unknown(facts: &ClockFacts<'_>) -> Remedy {
     let failures: Vec<_> = facts.failures().collect();
     let advice: BTreeSet<(u8, String)> =
         failures.iter().map(|(_, error)| advice(error, &servers_with(error, &failures))).collect();
-    let texts: Vec<String> = advice.into_iter().map(|(_, text)| text).collect();
+    let majority = facts.are_too_few().then(|| MAJORITY.to_owned());
+    let texts: Vec<String> =
+        majority.into_iter().chain(advice.into_iter().map(|(_, text)| text)).collect();
     let only_names = failures.iter().all(|(_, error)| matches!(error, ExchangeError::Resolve(_)));
     match texts.as_slice() {
         [] => remedy("Look at the answers of the time servers.", MEASURE),

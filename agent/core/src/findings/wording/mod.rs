@@ -5,6 +5,7 @@ mod apiserver;
 mod audience;
 mod by_hand;
 mod clock;
+mod clock_answers;
 mod clock_remedy;
 mod controller;
 mod copy;

@@ -8,6 +8,7 @@ use crate::base::time::{Delta, Reading, Wall};
 use crate::base::value::Attributes;
 use crate::findings::{Finding, PodEnd, Remedy, Severity, Subject, TokenFault, TokenSymptom};
 use crate::traces::generation::root;
+use crate::world::clocks::ClockState;
 use crate::world::cluster::{AccountLoss, AccountName, Known};
 use crate::world::tokens::{CACHE, Generation, LEEWAY, Trouble};
 use crate::world::{Conclusions, Facts};
@@ -284,6 +285,8 @@ fn expired(token: &str, generation: &Generation, facts: &Facts<'_>, now: Wall) -
     };
     let by = if facts.clock.assumed {
         " by this node's own clock, which no time source confirms. If that clock is right,"
+    } else if facts.clock.alone && facts.clock.state == ClockState::Off {
+        " by this node's own clock, which the only time server contradicts. If that clock is right,"
     } else {
         ":"
     };

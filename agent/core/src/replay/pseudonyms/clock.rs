@@ -39,11 +39,12 @@ impl Pseudonyms {
     }
 
     pub(super) fn server_name(&self, server: ServerName) -> ServerName {
-        let ServerName { host, port, address } = server;
+        let ServerName { host, port, address, pool } = server;
         ServerName {
             host: self.host(&host),
             port,
             address: address.map(|address| self.host(&address)),
+            pool,
         }
     }
 

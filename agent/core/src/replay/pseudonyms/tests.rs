@@ -106,7 +106,12 @@ fn a_server_has_the_same_pseudonym_in_findings_and_in_answers() {
         ("2001:db8::1", None),
     ];
     for (host, address) in table {
-        let server = ServerName { host: host.into(), port: 123, address: address.map(Into::into) };
+        let server = ServerName {
+            host: host.into(),
+            port: 123,
+            address: address.map(Into::into),
+            pool: None,
+        };
         let exchanged = pseudonyms.server_name(server.clone());
         assert_eq!(pseudonyms.server(&server.to_string()), exchanged.to_string());
         assert!(!exchanged.to_string().contains(host), "{exchanged}");

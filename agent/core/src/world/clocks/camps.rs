@@ -35,6 +35,11 @@ pub(crate) fn camps<'a>(claims: impl Iterator<Item = (&'a ServerName, Range)>) -
 }
 
 impl Camp {
+    /// Whether all of its members are addresses of one voter.
+    pub(crate) fn is_one_voter(&self) -> bool {
+        self.servers.windows(2).all(|pair| pair[0].voter() == pair[1].voter())
+    }
+
     fn join(&mut self, server: &ServerName, range: Range) {
         self.servers.push(server.clone());
         self.range = Range { lo: self.range.lo.max(range.lo), hi: self.range.hi.min(range.hi) };
@@ -49,8 +54,9 @@ pub(crate) fn distance(camps: &[Camp]) -> Delta {
     }
 }
 
-/// Whether a smeared leap second explains these camps.
-pub(crate) fn may_be_a_leap_smear(camps: &[Camp]) -> bool {
+/// Whether these are two camps that a smeared leap second can put so far apart. Whether there is a
+/// leap second is another question.
+pub(crate) fn within_a_leap_second(camps: &[Camp]) -> bool {
     match camps {
         [first, second] => second.range.lo - first.range.hi <= LEAP_SECOND,
         [] | [_] | [_, _, ..] => false,
@@ -82,16 +88,16 @@ mod tests {
         let smeared = camps_of(&[("d", 800, 5), ("a", 0, 5), ("b", 2, 5), ("c", 801, 5)]);
         assert_eq!(members(&smeared), [vec!["a", "b"], vec!["c", "d"]]);
         assert_eq!(distance(&smeared), Delta::from_nanos(799_500_000));
-        assert!(may_be_a_leap_smear(&smeared));
+        assert!(within_a_leap_second(&smeared));
 
         let apart = camps_of(&[("a", 0, 5), ("b", 37_250, 5)]);
         assert_eq!(members(&apart), [vec!["a"], vec!["b"]]);
-        assert!(!may_be_a_leap_smear(&apart));
+        assert!(!within_a_leap_second(&apart));
 
         // The wide one meets both, and the camps stay two.
         let chain = camps_of(&[("a", 0, 10), ("wide", 20, 15), ("c", 40, 10)]);
         assert_eq!(members(&chain), [vec!["a", "wide"], vec!["c"]]);
-        assert!(!may_be_a_leap_smear(&camps_of(&[("a", 0, 5), ("b", 1, 5)])), "one camp");
-        assert!(!may_be_a_leap_smear(&camps_of(&[("a", 0, 1), ("b", 9, 1), ("c", 20, 1)])));
+        assert!(!within_a_leap_second(&camps_of(&[("a", 0, 5), ("b", 1, 5)])), "one camp");
+        assert!(!within_a_leap_second(&camps_of(&[("a", 0, 1), ("b", 9, 1), ("c", 20, 1)])));
     }
 }

@@ -1,9 +1,10 @@
 //! The facts about the node's clock at one moment, as the diagnosis needs them.
 
 use super::model::STEP_REPORTED;
+use super::peer::Peer;
 use super::{
-    Basis, Camp, ClockModel, ClockState, Estimate, ExchangeError, Range, Selection, ServerName,
-    Step, TimeSource, Vote, camps,
+    Camp, Claim, ClockModel, ClockState, Estimate, ExchangeError, Outcome, Range, Selection,
+    ServerName, Smear, Step, TimeSource, Vote, camps, within_a_leap_second,
 };
 use crate::base::time::{Delta, Monotonic, Reading};
 
@@ -52,7 +53,7 @@ impl<'a> ClockFacts<'a> {
 
     /// Whether the last step was a leap second.
     pub fn was_leap(&self) -> bool {
-        self.model.was_leap
+        self.model.leaps.was_step
     }
 
     /// Whether a time daemon disciplines the clock, according to the kernel. Nothing before the
@@ -74,6 +75,11 @@ impl<'a> ClockFacts<'a> {
         Some(kernel.half())
     }
 
+    /// To what error the kernel's report confirms the clock, if a time daemon maintains it.
+    pub(crate) fn kernel_bound(&self) -> Option<Delta> {
+        self.model.kernel_range(self.now).map(|range| range.half())
+    }
+
     /// The kernel's own error bound (`maxerror`).
     pub fn kernel_max_error(&self) -> Option<Delta> {
         self.model.kernel.as_ref().map(|kernel| kernel.max_error)
@@ -84,32 +90,59 @@ impl<'a> ClockFacts<'a> {
         self.model.source(self.now)
     }
 
-    /// Number of servers that the agent queries.
-    pub fn server_count(&self) -> usize {
-        self.model.servers.len()
+    /// Number of voters: names that the agent queries, and addresses of pools.
+    pub fn voters(&self) -> usize {
+        self.selection.ballots.len()
     }
 
-    /// Number of servers that agree.
+    /// Number of voters that agree.
     pub fn agreeing(&self) -> usize {
-        self.selection.votes().iter().filter(|vote| **vote == Vote::Agrees).count()
+        self.selection.agreeing
     }
 
-    /// The servers whose last exchange failed, and why.
+    /// The voters without a usable answer.
+    pub(crate) fn silent(&self) -> impl Iterator<Item = &ServerName> {
+        let ballots = self.selection.ballots.iter();
+        ballots.filter(|ballot| ballot.claim == Claim::Silent).map(|ballot| &ballot.voter)
+    }
+
+    /// The names whose addresses contradict each other, so that they have no vote.
+    pub(crate) fn split(&self) -> impl Iterator<Item = &ServerName> {
+        let ballots = self.selection.ballots.iter();
+        ballots.filter(|ballot| ballot.claim == Claim::Split).map(|ballot| &ballot.voter)
+    }
+
+    /// Number of voters with a usable answer.
+    pub(crate) fn answering(&self) -> usize {
+        self.voters() - self.silent().count()
+    }
+
+    /// Whether too few voters answer, and none contradicts another.
+    pub(crate) fn are_too_few(&self) -> bool {
+        self.selection.outcome == Outcome::TooFew
+    }
+
+    /// The addresses of silent voters whose last exchange failed, and why. A name that answers at
+    /// another address needs nothing: many networks have no IPv6.
     pub fn failures(&self) -> impl Iterator<Item = (&ServerName, &ExchangeError)> {
-        let peers = self.model.servers.iter();
+        let is_silent =
+            |peer: &&Peer| self.silent().any(|name| name.voter() == peer.server.voter());
+        let peers = self.model.servers.iter().filter(is_silent);
         peers.filter_map(|peer| Some((&peer.server, peer.result.as_ref().err()?)))
     }
 
-    /// The one server that the estimate is based on, if no second one confirms it. An IPv4 and an
-    /// IPv6 address of one name count as one server: they usually belong to one machine.
+    /// The one configured server, if the estimate is based on it: nothing confirms its answer.
     pub fn only_server(&self) -> Option<&ServerName> {
-        let usable: Vec<_> = self.claims().map(|(server, _)| server).collect();
-        let only = match usable.as_slice() {
-            [only] => *only,
-            [one, other] if is_same_machine(one, other) => *one,
-            [] | [_, _, ..] => return None,
-        };
-        (self.source() == TimeSource::Servers).then_some(only)
+        let mut usable = self.claims().map(|(server, _)| server);
+        let name = self.selection.ballots.first().filter(|_| self.estimate.alone)?;
+        let first = usable.next()?;
+        Some(if usable.next().is_some() { &name.voter } else { first })
+    }
+
+    /// What shows that a smeared leap second may be why these camps are apart.
+    pub(crate) fn smear(&self, camps: &[Camp]) -> Option<Smear> {
+        let first = camps.first().filter(|_| within_a_leap_second(camps))?;
+        self.model.leaps.smear(self.now, self.now.wall + first.range.middle())
     }
 
     /// The camps of the servers that give usable answers.
@@ -117,9 +150,9 @@ impl<'a> ClockFacts<'a> {
         camps(self.claims())
     }
 
-    /// Whether at least two servers agree with each other against the majority.
+    /// Whether at least two voters agree with each other against the majority.
     pub(crate) fn has_second_camp(&self) -> bool {
-        camps(self.falsetickers()).iter().any(|camp| camp.servers.len() > 1)
+        camps(self.falsetickers()).iter().any(|camp| !camp.is_one_voter())
     }
 
     /// The servers with a usable answer, each with the range of offsets that it claims.
@@ -140,13 +173,13 @@ impl<'a> ClockFacts<'a> {
 
     /// The servers with the vote `wanted`.
     pub fn voting(&self, wanted: Vote) -> impl Iterator<Item = &ServerName> {
-        let votes = self.model.servers.iter().zip(self.selection.votes());
+        let votes = self.model.servers.iter().zip(&self.selection.votes);
         votes.filter(move |(_, vote)| **vote == wanted).map(|(peer, _)| &peer.server)
     }
 
     /// The falsetickers (RFC 5905, section 11.2.1), each with the range of offsets that it claims.
     pub(crate) fn falsetickers(&self) -> impl Iterator<Item = (&ServerName, Range)> {
-        let votes = self.model.servers.iter().zip(self.selection.votes());
+        let votes = self.model.servers.iter().zip(&self.selection.votes);
         votes
             .filter(|(_, vote)| **vote == Vote::Falseticker)
             .filter_map(|(peer, _)| Some((&peer.server, self.model.range_of(peer, self.now)?)))
@@ -154,18 +187,21 @@ impl<'a> ClockFacts<'a> {
 
     /// Whether the servers contradict each other without a majority.
     pub(crate) fn is_contradiction(&self) -> bool {
-        matches!(self.selection, Selection::Contradiction(..))
+        matches!(self.selection.outcome, Outcome::Contradiction(_))
     }
 
     /// Whether the estimate is based on the kernel's report alone.
     pub fn rests_on_kernel(&self) -> bool {
-        matches!(self.model.basis(self.now), Basis::Kernel(_))
+        self.source() == TimeSource::Kernel
     }
 
     /// How far true time is ahead of the node's clock, where time servers show it. The kernel's
     /// report alone is no second witness: it follows the same source as the clock.
     pub(crate) fn truth(&self) -> Option<Range> {
-        let is_shown = !self.estimate.assumed && self.source() == TimeSource::Servers;
+        let is_shown = match self.source() {
+            TimeSource::Servers | TimeSource::ServersAndKernel => !self.estimate.assumed,
+            TimeSource::Kernel | TimeSource::Nothing => false,
+        };
         is_shown.then(|| Range::around(self.estimate.offset, self.estimate.bound))
     }
 
@@ -173,12 +209,6 @@ impl<'a> ClockFacts<'a> {
     pub fn state(&self) -> ClockState {
         self.estimate.state
     }
-}
-
-/// Whether these are the addresses of both families of one name.
-fn is_same_machine(one: &ServerName, other: &ServerName) -> bool {
-    let is_v6 = |server: &ServerName| server.address.as_ref().is_some_and(|at| at.contains(':'));
-    one.host == other.host && one.port == other.port && is_v6(one) != is_v6(other)
 }
 
 /// The last step, for [`STEP_REPORTED`], and longer until the clock is measured again or no source

@@ -5,49 +5,102 @@
 //! time although a majority of the intervals contains it. Example: of [0,10] [0,10] [0,4] [6,8]
 //! [6,8], four intersect in [6,8], but true time may be 2, which three contain.
 //!
-//! This implementation assumes only that more than half of the servers are right. The result spans
-//! every point that more than half of the intervals contain. It is never narrower than the RFC's,
-//! and it contains true time whenever the assumption holds.
+//! This implementation assumes only that fewer than half of the configured voters are wrong. They
+//! agree if more than half of them share a point. Who does not answer counts, too: else one server
+//! that is wrong would decide whenever the others are silent. The result spans every point that can
+//! be true time: one that all answers claim but as many as may be wrong. It is never narrower than
+//! the RFC's, and it contains true time whenever the assumption holds.
 
 use super::bound::Range;
-use super::types::{Agreement, Vote};
+use super::overlap::{hull, shared_by};
+use super::types::Vote;
+use super::votes::{Ballot, Claim};
 
 /// The result of the comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Selection {
-    /// More than half of the servers with a usable answer share a point.
-    Agreed(Agreement),
-    /// No point is shared by more than half. Together, the servers claim this range.
-    Contradiction(Range, Vec<Vote>),
-    /// No server gave a usable answer.
-    NoAnswer(Vec<Vote>),
+pub(crate) struct Selection {
+    pub(crate) outcome: Outcome,
+    /// The vote on each address, in the order of the servers.
+    pub(crate) votes: Vec<Vote>,
+    /// The voters, each with its claim.
+    pub(crate) ballots: Vec<Ballot>,
+    /// The number of voters that agree.
+    pub(crate) agreeing: usize,
 }
 
-impl Selection {
-    pub(crate) fn votes(&self) -> &[Vote] {
-        match self {
-            Self::Agreed(agreement) => &agreement.votes,
-            Self::Contradiction(_, votes) | Self::NoAnswer(votes) => votes,
-        }
-    }
+/// What the comparison shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// More than half of the voters share a point. True time is in this range, if they are right.
+    Agreed(Range),
+    /// Fewer answer, none contradicts another, and the kernel's report agrees with them. The range
+    /// contains true time if any of them or the kernel is right.
+    Witnessed(Range),
+    /// The answers contradict each other, and there is no majority. Together, they claim this.
+    Contradiction(Range),
+    /// The answers agree, and are too few to show anything.
+    TooFew,
+    /// There is no usable answer.
+    NoAnswer,
 }
 
-/// Compares the ranges of the servers. `None` is a server without a usable answer.
-pub(crate) fn agree(ranges: &[Option<Range>]) -> Selection {
+/// Compares the claims of the voters, with the kernel's as a witness. `ranges` are the answers of
+/// all addresses; `None` is one without a usable answer.
+pub(crate) fn select(
+    ballots: Vec<Ballot>,
+    ranges: &[Option<Range>],
+    kernel: Option<Range>,
+) -> Selection {
+    let claims: Vec<Range> = ballots.iter().filter_map(|ballot| ballot.claim.range()).collect();
+    let pieces = agreed(&claims, ballots.len());
     let answers: Vec<Range> = ranges.iter().flatten().copied().collect();
-    let pieces = shared_by(&answers, answers.len() / 2 + 1);
-    let vote_of = |range: &Range| vote(range, &pieces);
+    let outcome = outcome(&pieces, &answers, kernel);
+    let witnessed = if let Outcome::Witnessed(range) = outcome { vec![range] } else { pieces };
+    let vote_of = |range: &Range| vote(range, &witnessed);
     let votes = ranges.iter().map(|range| range.as_ref().map_or(Vote::Unusable, vote_of)).collect();
-    match (hull(&pieces), hull(&answers)) {
-        (Some(agreed), _) => {
-            Selection::Agreed(Agreement { offset: agreed.middle(), bound: agreed.half(), votes })
-        }
-        (None, Some(claimed)) => Selection::Contradiction(claimed, votes),
-        (None, None) => Selection::NoAnswer(votes),
+    let agreeing = claims.iter().filter(|claim| vote_of(claim) == Vote::Agrees).count();
+    Selection { outcome, votes, ballots, agreeing }
+}
+
+/// Where true time can be, if more than half of the voters share a point. At most `wrong` of the
+/// claims are wrong, so all others contain it.
+fn agreed(claims: &[Range], voters: usize) -> Vec<Range> {
+    let wrong = voters.div_ceil(2).saturating_sub(1);
+    if shared_by(claims, voters / 2 + 1).is_empty() {
+        return Vec::new();
+    }
+    shared_by(claims, claims.len().saturating_sub(wrong).max(1))
+}
+
+fn outcome(pieces: &[Range], answers: &[Range], kernel: Option<Range>) -> Outcome {
+    match (hull(pieces), hull(answers)) {
+        (Some(agreed), _) => Outcome::Agreed(agreed),
+        (None, Some(claimed)) => minority(answers, claimed, kernel),
+        (None, None) => Outcome::NoAnswer,
     }
 }
 
-/// The vote on one server. If the majority is right, true time is in one of `pieces`: a range that
+/// What answers of less than a majority show.
+fn minority(answers: &[Range], claimed: Range, kernel: Option<Range>) -> Outcome {
+    let [common] = shared_by(answers, answers.len())[..] else {
+        return Outcome::Contradiction(claimed);
+    };
+    match kernel.filter(|kernel| kernel.meets(&common)) {
+        Some(kernel) => Outcome::Witnessed(kernel.hull(claimed)),
+        None => Outcome::TooFew,
+    }
+}
+
+impl Claim {
+    pub(crate) fn range(&self) -> Option<Range> {
+        match self {
+            Self::Range(range) => Some(*range),
+            Self::Split | Self::Silent => None,
+        }
+    }
+}
+
+/// The vote on one answer. If the majority is right, true time is in one of `pieces`: a range that
 /// meets none of them is wrong, and one that meets only some of them may be.
 fn vote(range: &Range, pieces: &[Range]) -> Vote {
     match pieces.iter().filter(|piece| range.meets(piece)).count() {
@@ -56,32 +109,4 @@ fn vote(range: &Range, pieces: &[Range]) -> Vote {
         met if met == pieces.len() => Vote::Agrees,
         _ => Vote::Undecided,
     }
-}
-
-fn hull(ranges: &[Range]) -> Option<Range> {
-    ranges.iter().copied().reduce(Range::hull)
-}
-
-/// The intervals that at least `needed` of the ranges contain, in ascending order.
-fn shared_by(ranges: &[Range], needed: usize) -> Vec<Range> {
-    // Starts sort before ends at the same point: ranges that only touch share that point.
-    let mut edges: Vec<_> =
-        ranges.iter().flat_map(|range| [(range.lo, false), (range.hi, true)]).collect();
-    edges.sort_unstable();
-    let mut pieces = Vec::new();
-    let (mut depth, mut opened) = (0_usize, None);
-    for (at, is_end) in edges {
-        if is_end {
-            if depth == needed {
-                pieces.extend(opened.take().map(|lo| Range { lo, hi: at }));
-            }
-            depth -= 1;
-        } else {
-            depth += 1;
-            if depth == needed {
-                opened = Some(at);
-            }
-        }
-    }
-    pieces
 }

@@ -14,12 +14,14 @@ mod intersection;
 mod issued;
 mod leap;
 mod model;
+mod overlap;
 mod peer;
 mod public;
 mod served_by;
 mod server;
 mod types;
 mod verifier;
+mod votes;
 
 pub use bound::HARDWARE_PPM;
 pub use estimate::{Estimate, TimeSource};
@@ -28,18 +30,21 @@ pub use issued::IssuedClocks;
 pub use model::{ClockModel, Limits, ServerReport};
 pub use server::{NotAServer, ServerName};
 pub use types::{
-    Agreement, ClockState, Exchange, ExchangeError, KernelClock, Leap, Round, Sample, Step, Vote,
+    ClockState, Exchange, ExchangeError, KernelClock, Leap, Round, Sample, Step, Vote,
 };
 pub use verifier::{DateSeen, VerifierClocks};
 
 pub(crate) use bound::Range;
-pub(crate) use camps::{Camp, camps, distance, may_be_a_leap_smear};
-pub(crate) use intersection::Selection;
+pub(crate) use camps::{Camp, camps, distance, within_a_leap_second};
+pub(crate) use intersection::{Outcome, Selection};
 pub(crate) use issued::IssuedClock;
-pub(crate) use model::Basis;
+pub(crate) use leap::Smear;
 pub(crate) use verifier::VerifierClock;
+pub(crate) use votes::Claim;
 
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod votes_tests;

@@ -7,11 +7,12 @@ use super::bound::{Range, hardware_ppm};
 use super::discipline::Discipline;
 use super::drift::{History, Point};
 use super::estimate::{Estimate, TimeSource};
-use super::intersection::{Selection, agree};
-use super::leap::is_leap_second;
+use super::intersection::{Outcome, Selection, select};
+use super::leap::{LeapSeconds, is_leap_second};
 use super::peer::Peer;
 use super::server::ServerName;
-use super::types::{Agreement, ClockState, ExchangeError, KernelClock, Round, Sample, Step, Vote};
+use super::types::{ClockState, ExchangeError, KernelClock, Round, Sample, Step, Vote};
+use super::votes::{Answer, Names};
 use crate::base::time::{Delta, Monotonic, Reading};
 
 /// A step is reported for at least this long, so that a dashboard that refreshes every minute shows
@@ -72,10 +73,10 @@ pub struct ServerReport {
 pub struct ClockModel {
     pub(crate) limits: Limits,
     pub(crate) servers: Vec<Peer>,
+    names: Names,
     pub(crate) kernel: Option<KernelClock>,
     pub(crate) last_step: Option<Step>,
-    /// Whether the last step was a leap second.
-    pub(crate) was_leap: bool,
+    pub(crate) leaps: LeapSeconds,
     /// When the first round ended, or the kernel's first report arrived where no server is
     /// configured. Before that, there are no findings about the clock.
     pub(crate) measured_from: Option<Monotonic>,
@@ -86,23 +87,16 @@ pub struct ClockModel {
     history: History,
 }
 
-/// What an estimate is based on at one moment.
-pub(crate) enum Basis {
-    Servers(Agreement),
-    Kernel(Range),
-    Contradiction(Range),
-    Nothing,
-}
-
 impl ClockModel {
     /// A model without measurements.
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
             servers: Vec::new(),
+            names: Names::default(),
             kernel: None,
             last_step: None,
-            was_leap: false,
+            leaps: LeapSeconds::default(),
             measured_from: None,
             discipline: None,
             votes: Vec::new(),
@@ -114,12 +108,14 @@ impl ClockModel {
     pub fn round(&mut self, round: &Round) {
         let ended = &round.ended;
         self.take_exchanges(round);
+        self.leaps.round(round);
         self.measured_from.get_or_insert(ended.monotonic);
         let selection = self.selection(ended);
-        self.votes = selection.votes().to_vec();
-        if let Selection::Agreed(Agreement { offset, bound, .. }) = selection {
+        if let Outcome::Agreed(range) = selection.outcome {
+            let (offset, bound) = (range.middle(), range.half());
             self.history.push(Point { monotonic: ended.monotonic, offset, bound });
         }
+        self.votes = selection.votes;
     }
 
     /// Updates the servers of a round. A server that was not queried in it keeps its measurements
@@ -127,6 +123,7 @@ impl ClockModel {
     fn take_exchanges(&mut self, round: &Round) {
         let mut known = std::mem::take(&mut self.servers);
         for exchange in &round.exchanges {
+            self.names.see(&exchange.server, exchange.ended.monotonic);
             let position = known.iter().position(|peer| peer.server == exchange.server);
             let before = position.map(|at| known.swap_remove(at));
             self.servers.push(Peer::after(exchange, before));
@@ -139,6 +136,7 @@ impl ClockModel {
     /// Takes a report of the kernel.
     pub fn kernel(&mut self, kernel: &KernelClock) {
         self.kernel = Some(*kernel);
+        self.leaps.kernel(kernel);
         let discipline = Discipline::after(self.discipline, kernel, self.limits.grace);
         self.discipline = Some(discipline);
         if !self.limits.servers_configured {
@@ -152,33 +150,37 @@ impl ClockModel {
     pub fn step(&mut self, step: &Step) {
         self.last_step = Some(*step);
         self.history = History::default();
-        self.was_leap = is_leap_second(step, self.kernel.as_ref());
-        if self.was_leap {
+        self.leaps.was_step = is_leap_second(step, self.kernel.as_ref());
+        if self.leaps.was_step {
             self.servers.iter_mut().for_each(|peer| peer.shift(step.size));
         }
     }
 
     /// The estimate of the clock's error at `now`.
     pub fn estimate(&self, now: &Reading) -> Estimate {
-        match self.basis(now) {
-            Basis::Servers(agreement) => {
-                self.known(Range::around(agreement.offset, agreement.bound))
-            }
-            Basis::Kernel(range) => self.known(range),
+        let selection = self.selection(now);
+        match selection.outcome {
+            Outcome::Agreed(range) => self.known(range, selection.ballots.len() == 1),
+            Outcome::Witnessed(range) => self.known(range, false),
             // At least as wide as what the servers claim: one of them may be right.
-            Basis::Contradiction(claimed) => {
+            Outcome::Contradiction(claimed) => {
                 self.assumed(ClockState::Disagreeing, claimed.farthest())
             }
-            Basis::Nothing => self.assumed(ClockState::Unknown, Delta::ZERO),
+            Outcome::TooFew => self.assumed(ClockState::Unknown, Delta::ZERO),
+            Outcome::NoAnswer => match self.kernel_range(now) {
+                Some(range) => self.known(range, false),
+                None => self.assumed(ClockState::Unknown, Delta::ZERO),
+            },
         }
     }
 
     /// The source that [`Self::estimate`] is based on.
     pub fn source(&self, now: &Reading) -> TimeSource {
-        match self.basis(now) {
-            Basis::Servers(_) => TimeSource::Servers,
-            Basis::Kernel(_) => TimeSource::Kernel,
-            Basis::Contradiction(_) | Basis::Nothing => TimeSource::Nothing,
+        match self.selection(now).outcome {
+            Outcome::Agreed(_) => TimeSource::Servers,
+            Outcome::Witnessed(_) => TimeSource::ServersAndKernel,
+            Outcome::NoAnswer if self.kernel_range(now).is_some() => TimeSource::Kernel,
+            Outcome::Contradiction(_) | Outcome::TooFew | Outcome::NoAnswer => TimeSource::Nothing,
         }
     }
 
@@ -226,17 +228,16 @@ impl ClockModel {
         )
     }
 
-    pub(crate) fn basis(&self, now: &Reading) -> Basis {
-        match self.selection(now) {
-            Selection::Agreed(agreement) => Basis::Servers(agreement),
-            Selection::Contradiction(claimed, _) => Basis::Contradiction(claimed),
-            Selection::NoAnswer(_) => self.kernel_range(now).map_or(Basis::Nothing, Basis::Kernel),
-        }
+    pub(crate) fn selection(&self, now: &Reading) -> Selection {
+        let answer = |peer| self.answer_of(peer, now);
+        let answers: Vec<Answer<'_>> = self.servers.iter().map(answer).collect();
+        let ranges: Vec<_> = answers.iter().map(|answer| answer.range).collect();
+        select(self.names.ballots(&answers, now), &ranges, self.kernel_range(now))
     }
 
-    pub(crate) fn selection(&self, now: &Reading) -> Selection {
-        let ranges: Vec<_> = self.servers.iter().map(|peer| self.range_of(peer, now)).collect();
-        agree(&ranges)
+    fn answer_of<'a>(&self, peer: &'a Peer, now: &Reading) -> Answer<'a> {
+        let range = self.range_of(peer, now);
+        Answer { server: &peer.server, queried: peer.last_exchange, range }
     }
 
     /// The possible offsets at `now` according to one server.
@@ -251,9 +252,10 @@ impl ClockModel {
         fresh?.range(now)
     }
 
-    fn known(&self, range: Range) -> Estimate {
+    /// `alone`: one time server claims it.
+    fn known(&self, range: Range, alone: bool) -> Estimate {
         let (offset, bound, state) = (range.middle(), range.half(), ClockState::Synchronised);
-        let estimate = Estimate { offset, bound, assumed: false, state };
+        let estimate = Estimate { offset, bound, assumed: false, alone, state };
         Estimate { state: self.known_state(&estimate, &range), ..estimate }
     }
 
@@ -274,6 +276,7 @@ impl ClockModel {
             offset: Delta::ZERO,
             bound: self.limits.assumed_bound.max(min_bound),
             assumed: true,
+            alone: false,
             state,
         }
     }

@@ -17,7 +17,7 @@ pub(crate) struct Peer {
     pub(crate) server: ServerName,
     pub(crate) result: Result<Sample, ExchangeError>,
     /// When its last exchange ended.
-    last_exchange: Monotonic,
+    pub(crate) last_exchange: Monotonic,
     fixes: VecDeque<Fix>,
 }
 

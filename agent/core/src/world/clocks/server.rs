@@ -11,8 +11,8 @@ use crate::base::text::shown;
 /// NTP's UDP port (RFC 5905, section 7.2).
 const NTP_PORT: u16 = 123;
 
-/// A time server as configured, and one of its addresses. Each address of a name counts as a server
-/// of its own.
+/// A time server as configured, and one of its addresses. A name has one vote, however many
+/// addresses it has; only a pool has one for each.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ServerName {
     /// Host name or address as configured. An IPv6 address may have a zone (`fe80::1%eth0`).
@@ -21,6 +21,22 @@ pub struct ServerName {
     pub port: u16,
     /// The address that the agent queries; nothing if the name did not resolve.
     pub address: Option<String>,
+    /// For a pool, whose addresses are independent servers: how many of them vote at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<u8>,
+}
+
+impl ServerName {
+    /// Who votes through this address: the name, or the address itself if it is one of a pool.
+    pub(crate) fn voter(&self) -> (&str, u16, Option<&str>) {
+        let address = self.pool.and(self.address.as_deref());
+        (&self.host, self.port, address)
+    }
+
+    /// Whether `other` is an address of the same name.
+    pub(crate) fn shares_name(&self, other: &Self) -> bool {
+        (&self.host, self.port, self.pool) == (&other.host, other.port, other.pool)
+    }
 }
 
 impl fmt::Display for ServerName {
@@ -71,7 +87,7 @@ impl FromStr for ServerName {
     fn from_str(text: &str) -> Result<Self, NotAServer> {
         let text = text.trim();
         if is_v6(text) {
-            return Ok(Self { host: text.to_owned(), port: NTP_PORT, address: None });
+            return Ok(Self { host: text.to_owned(), port: NTP_PORT, address: None, pool: None });
         }
         let not_a_server = || NotAServer::Host(text.to_owned());
         let (host, rest) = split(text).ok_or_else(not_a_server)?;
@@ -80,7 +96,7 @@ impl FromStr for ServerName {
             Some(port) if !port.contains(':') => port_number(port)?,
             Some(_) | None => return Err(not_a_server()),
         };
-        Ok(Self { host: host.to_owned(), port, address: None })
+        Ok(Self { host: host.to_owned(), port, address: None, pool: None })
     }
 }
 

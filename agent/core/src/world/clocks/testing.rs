@@ -22,7 +22,12 @@ pub(crate) fn step(reading: Reading, size: Delta) -> Step {
 }
 
 pub(crate) fn server(name: &str) -> ServerName {
-    ServerName { host: name.to_owned(), port: 123, address: Some("192.0.2.1".to_owned()) }
+    ServerName {
+        host: name.to_owned(),
+        port: 123,
+        address: Some("192.0.2.1".to_owned()),
+        pool: None,
+    }
 }
 
 pub(crate) fn sample(taken: Reading, offset: Delta, bound: Delta) -> Sample {

@@ -1,7 +1,5 @@
 use proptest::prelude::*;
 
-use super::bound::Range;
-use super::intersection::{Selection, agree};
 use super::testing::*;
 use super::*;
 use crate::base::time::{Delta, Reading};
@@ -117,53 +115,6 @@ fn server_names_parse_and_print() {
     }
     for wrong in ["", "a b", "host:0", "host:x", "[::1", "a:1:2", "::1%", "::1%a/b", "host%eth0"] {
         assert!(wrong.parse::<ServerName>().is_err(), "{wrong}");
-    }
-}
-
-/// True time, ranges that contain it, and fewer ranges that may not.
-fn ranges() -> impl Strategy<Value = (i64, Vec<Range>, Vec<Range>)> {
-    let truth = -1_000_000_i64..1_000_000;
-    let margin = || (0_i64..5_000, 0_i64..5_000);
-    (
-        truth,
-        prop::collection::vec(margin(), 1..6),
-        prop::collection::vec((-2_000_000_i64..2_000_000, 0_i64..10_000), 0..5),
-    )
-        .prop_map(|(truth, right, mut wrong)| {
-            wrong.truncate(right.len() - 1);
-            let range = |lo, hi| Range { lo: Delta::from_nanos(lo), hi: Delta::from_nanos(hi) };
-            let right = right.into_iter().map(|(a, b)| range(truth - a, truth + b)).collect();
-            let wrong = wrong.into_iter().map(|(lo, width)| range(lo, lo + width)).collect();
-            (truth, right, wrong)
-        })
-}
-
-proptest! {
-    #[test]
-    fn the_agreement_contains_true_time_if_a_majority_is_right(
-        (truth, right, wrong) in ranges(),
-        rotation in 0_usize..10,
-    ) {
-        let truth = Delta::from_nanos(truth);
-        let mut all: Vec<_> = right.iter().chain(&wrong).copied().map(Some).collect();
-        let rotation = rotation % all.len();
-        all.rotate_left(rotation);
-        let Selection::Agreed(agreement) = agree(&all) else {
-            return Err(TestCaseError::fail("no agreement"));
-        };
-        let agreed = Range::around(agreement.offset, agreement.bound);
-        let rounding = Delta::from_nanos(1); // the middle may be between two nanoseconds
-        prop_assert!((agreement.offset - truth).abs() <= agreement.bound);
-        let hull = right.iter().copied().reduce(Range::hull).unwrap();
-        prop_assert!(
-            agreed.lo + rounding >= hull.lo && agreed.hi <= hull.hi + rounding,
-            "{agreed:?} is beyond {hull:?}"
-        );
-        let truth = Range::around(truth, Delta::ZERO);
-        let accused = all.iter().zip(&agreement.votes).any(|(range, vote)| {
-            *vote == Vote::Falseticker && range.unwrap().meets(&truth)
-        });
-        prop_assert!(!accused, "a server that is right was called a falseticker");
     }
 }
 

@@ -187,17 +187,6 @@ impl Vote {
     }
 }
 
-/// The offset on which more than half of the servers agree.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Agreement {
-    /// True time minus the wall clock.
-    pub offset: Delta,
-    /// The largest error of `offset`.
-    pub bound: Delta,
-    /// The vote on each server, in the order of the servers.
-    pub votes: Vec<Vote>,
-}
-
 /// The state of the node's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

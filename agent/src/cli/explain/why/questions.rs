@@ -198,9 +198,16 @@ fn clocks(why: &Why, beside: Beside<'_>) -> (Finds, String) {
 }
 
 fn node_clock(clock: &Estimate) -> (Finds, String) {
-    let Estimate { offset, bound, state, .. } = clock;
+    let Estimate { offset, bound, state, alone, .. } = clock;
     let (error, name) = (format!("{} {}", offset.abs(), side(-*offset)), state.name());
     match state {
+        ClockState::Off | ClockState::Stepped | ClockState::Drifting if *alone => {
+            let text = format!(
+                "One time server alone puts the node's clock {error} true time, ±{bound} ({name}). \
+                 It does not show whether the node or the server is wrong."
+            );
+            (Finds::NotKnown, text)
+        }
         ClockState::Synchronised => {
             (Finds::Good, format!("The node's clock is {error} true time, ±{bound}."))
         }

@@ -28,6 +28,7 @@ fn good() -> Why {
             offset: Delta::from_millis(2),
             bound: Delta::from_millis(9),
             assumed: false,
+            alone: false,
             state: ClockState::Synchronised,
         },
         api_clock: Some(ApiClock {

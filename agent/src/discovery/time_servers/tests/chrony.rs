@@ -24,7 +24,7 @@ fn directives_includes_and_directories_are_read() {
             ],
             &[
                 "ntp1.example:1123 /etc/chrony/chrony.conf",
-                "pool.example:123 /etc/chrony/chrony.conf",
+                "pool.example:123 /etc/chrony/chrony.conf pool 4",
                 "192.0.2.7:123 /etc/chrony/conf.d/a.conf",
                 "[2001:db8::1]:123 /run/s/dhcp.sources",
             ],
@@ -159,5 +159,24 @@ fn a_running_daemon_shows_its_file_or_its_directives() {
         let host = Host::with(&files);
         host.runs(7, arguments);
         assert_eq!(host.found(), [wanted], "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_pool_has_its_maximum_and_a_name_that_is_also_a_server_is_none() {
+    let table = [
+        ("pool p.example", "p.example:123 /etc/chrony.conf pool 4"),
+        ("pool p.example iburst maxsources 2", "p.example:123 /etc/chrony.conf pool 2"),
+        ("pool p.example MAXSOURCES 16 port 99", "p.example:99 /etc/chrony.conf pool 16"),
+        ("pool p.example maxsources 0", "p.example:123 /etc/chrony.conf pool 4"),
+        ("pool p.example maxsources 99", "p.example:123 /etc/chrony.conf pool 4"),
+        ("pool p.example maxsources", "p.example:123 /etc/chrony.conf pool 4"),
+        ("pool 192.0.2.1", "192.0.2.1:123 /etc/chrony.conf"),
+        ("server p.example maxsources 2", "p.example:123 /etc/chrony.conf"),
+        ("pool p.example\nserver p.example", "p.example:123 /etc/chrony.conf"),
+    ];
+    for (text, expected) in table {
+        let host = Host::with(&[("etc/chrony.conf", text)]);
+        assert_eq!(host.found(), [expected], "{text}");
     }
 }

@@ -22,7 +22,7 @@ fn ntpd_and_ntpsec_are_read() {
             &[
                 "a.example:123 /etc/ntpsec/ntp.conf nts",
                 "b.example:123 /etc/ntpsec/more/x.conf nts",
-                "c.example:123 /etc/ntpsec/ntp.d/20.conf",
+                "c.example:123 /etc/ntpsec/ntp.d/20.conf pool 4",
             ],
         ),
         (
@@ -60,7 +60,7 @@ fn openntpd_is_read() {
                 "[2001:db8::7]:123 /etc/openntpd/ntpd.conf",
             ],
         ),
-        (&[("etc/ntpd.conf", "servers ntp.example\n")], &["ntp.example:123 /etc/ntpd.conf"]),
+        (&[("etc/ntpd.conf", "servers ntp.example\n")], &["ntp.example:123 /etc/ntpd.conf pool 4"]),
     ]);
 }
 
@@ -75,7 +75,7 @@ fn ntpd_rs_is_read() {
                 \"0.0.0.0:123\"\naddress = \"no.example\"\nmode = \"server\"\n";
     let found = [
         format!("a.example:1123 {file}"),
-        format!("b.example:123 {file}"),
+        format!("b.example:123 {file} pool 4"),
         format!("c.example:123 {file} nts"),
         format!("[2001:db8::1]:99 {file}"),
     ];
@@ -85,6 +85,12 @@ fn ntpd_rs_is_read() {
                   },\n  { mode = \"server\", address = \"[2001:db8::1]:99\" },\n]\n\
                   [observability]\naddress = \"no.example\"\n";
     assert_eq!(Host::with(&[(&file[1..], inline)]).found(), found);
+    for (count, pool) in [("1", 1), ("16", 16), ("17", 4), ("-1", 4), ("\"2\"", 4)] {
+        let text =
+            format!("[[source]]\ncount = {count}\nmode = \"pool\"\naddress = \"b.example\"\n");
+        let host = Host::with(&[(&file[1..], &text)]);
+        assert_eq!(host.found(), [format!("b.example:123 {file} pool {pool}")], "{count}");
+    }
     let host = Host::with(&[("srv/ntp.toml", text)]);
     host.runs(7, &["/usr/bin/ntp-daemon", "--config=/srv/ntp.toml"]);
     assert_eq!(host.found().len(), 4);

@@ -57,7 +57,8 @@ impl Host {
     fn found(&self) -> Vec<String> {
         let shown = |found: &Discovered| {
             let nts = if found.nts { " nts" } else { "" };
-            format!("{} {}{nts}", found.server, found.named_by)
+            let pool = found.server.pool.map_or(String::new(), |votes| format!(" pool {votes}"));
+            format!("{} {}{nts}{pool}", found.server, found.named_by)
         };
         self.discovery().servers.iter().map(shown).collect()
     }

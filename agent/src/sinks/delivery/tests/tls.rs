@@ -187,6 +187,7 @@ fn ahead() -> SnapshotSource {
         offset: Delta::from_secs(-7_200),
         bound: Delta::from_millis(5),
         assumed: false,
+        alone: false,
         state: ClockState::Off,
     };
     Arc::new(move || Snapshot { clock, ..Snapshot::default() })

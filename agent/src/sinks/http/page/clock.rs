@@ -73,11 +73,9 @@ fn measured(clock: &Estimate, limit: Delta) -> String {
 }
 
 fn servers(status: &Status) -> String {
-    let servers = &status.clock.servers;
-    let agreeing = servers.iter().filter(|report| report.vote == Vote::Agrees).count();
-    match servers.len() {
+    match status.clock.voters {
         0 => "no time server configured".to_owned(),
-        all => format!("{agreeing} of {} agree", count_of(all, "time server")),
+        all => format!("{} of {} agree", status.clock.agreeing, count_of(all, "time server")),
     }
 }
 

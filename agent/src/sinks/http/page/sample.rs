@@ -40,6 +40,7 @@ pub(crate) fn empty() -> Status {
                 offset: Delta::from_millis(2),
                 bound: Delta::from_millis(5),
                 assumed: false,
+                alone: false,
                 state: ClockState::Synchronised,
             },
             offset_limit: Delta::from_millis(500),
@@ -47,7 +48,11 @@ pub(crate) fn empty() -> Status {
                 server("time-1.example", Ok(sample(2, 4)), Vote::Agrees),
                 server("time-2.example", Ok(sample(90_000, 10)), Vote::Falseticker),
                 server("time-3.example", Err(ExchangeError::Timeout), Vote::Unusable),
+                server("time-4.example", Ok(sample(3, 4)), Vote::Agrees),
+                server("time-5.example", Ok(sample(1, 5)), Vote::Agrees),
             ],
+            agreeing: 3,
+            voters: 5,
             servers_configured: true,
             kernel: Some(KernelClock {
                 synchronised: true,
@@ -72,7 +77,7 @@ pub(crate) fn empty() -> Status {
 
 fn server(host: &str, result: Result<Sample, ExchangeError>, vote: Vote) -> ServerReport {
     ServerReport {
-        server: ServerName { host: host.into(), port: 123, address: None },
+        server: ServerName { host: host.into(), port: 123, address: None, pool: None },
         result,
         vote,
     }
