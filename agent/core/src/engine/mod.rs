@@ -73,6 +73,9 @@ impl Engine {
         let kubelet_changed = self.diagnose_tokens(now, &mut outcome);
         outcome.queries.extend(self.world.take_turn(now).map(Query::ServiceAccount));
         outcome.queries.extend(self.world.cluster.keys.take_turn(now).then_some(Query::Keys));
+        let is_wanted = self.survey.is_cause_open();
+        let metrics = self.world.kubelet.metrics.take_turn(is_wanted, now);
+        outcome.queries.extend(metrics.then_some(Query::KubeletMetrics));
         let due = self.node_next.is_some_and(|next| next <= now.monotonic);
         if self.survey.take_posture_changed() || node_changed || kubelet_changed || due {
             self.diagnose_node(now, &mut outcome);
@@ -224,6 +227,7 @@ impl Engine {
         let unseen = self.ledger.next_unseen(|key| self.world.is_gone(key));
         let turns =
             self.world.accounts.next_turn().into_iter().chain(self.world.cluster.keys.next_turn());
+        let turns = turns.chain(self.world.kubelet.metrics.next_turn(self.survey.is_cause_open()));
         self.schedule.next().into_iter().chain(self.node_next).chain(unseen).chain(turns).min()
     }
 

@@ -40,6 +40,7 @@ use clocks::{ClockFacts, ClockModel, Round};
 use cluster::{Accounts, Cluster, ClusterSeen};
 use copies::Copies;
 use kubelet::Kubelet;
+use kubelet::metrics::Metrics;
 use observation::{BlindSpot, FileContent, FileSeen, Observation, SourceState};
 use readers::Readers;
 use tokens::{Change, Generation, MAX_TOKENS, TokenKey, Tokens, Tracked};
@@ -135,7 +136,7 @@ impl World {
             accounts: Accounts::new(config.jitter_seed),
             copies: Copies::new(&config.node),
             readers: Readers::default(),
-            kubelet: Kubelet::new(config.kubelet),
+            kubelet: Kubelet::new(config.kubelet, Metrics::new(config.kubelet_metrics)),
             visibility: Visibility::default(),
             startup: Startup::new(config),
         }
@@ -166,6 +167,7 @@ impl World {
             Observation::Readers(seen) => return self.read(now, &seen),
             Observation::Syncs(seen) => return self.synced(now, seen),
             Observation::KubeletErrors(errors) => return self.kubelet_errors(now, errors),
+            Observation::KubeletMetrics(seen) => return self.kubelet_metrics_seen(now, seen),
             Observation::Habits(known) => {
                 self.readers.habits.learn_all(known);
                 return Changed::of(Vec::new());

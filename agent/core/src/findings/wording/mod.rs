@@ -16,6 +16,7 @@ mod kubelet;
 mod lifetime;
 mod logged;
 mod logged_remedy;
+mod metrics;
 mod missing;
 mod mount_frozen;
 mod names;

@@ -81,6 +81,7 @@ impl Pseudonyms {
         let Config {
             node,
             kubelet,
+            kubelet_metrics,
             clock,
             remind_every,
             delivery_limit,
@@ -93,6 +94,7 @@ impl Pseudonyms {
         Config {
             node: self.name(Kind::Node, &node),
             kubelet,
+            kubelet_metrics,
             clock,
             remind_every,
             delivery_limit,
@@ -139,6 +141,9 @@ impl Pseudonyms {
             Observation::KubeletErrors(errors) => Observation::KubeletErrors(
                 errors.into_iter().map(|one| self.kubelet_error(one)).collect(),
             ),
+            Observation::KubeletMetrics(seen) => {
+                Observation::KubeletMetrics(kubelet::metrics(seen))
+            }
             Observation::Habits(habits) => {
                 Observation::Habits(habits.into_iter().map(|one| self.known_habit(one)).collect())
             }
