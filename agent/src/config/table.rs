@@ -83,9 +83,9 @@ settings! {
             rke2-server, rke2-agent, k0sworker, k0scontroller and those of MicroK8s and Canonical \
             Kubernetes. Default: none."]
         units: Vec<String> = Vec::new(), --"kubelet-unit" "UNIT";
-        #[doc = "Whether to request kubelet's metrics while a token is not renewed and no log names \
-            the cause. Requires kubernetes.enabled, get on nodes/metrics, and a certificate that \
-            the next settings verify. Default false."]
+        #[doc = "Whether to request kubelet's metrics while a token is not renewed and no log \
+            names the cause. Requires kubernetes.enabled, get on nodes/metrics, and one of the \
+            two files below. Default false."]
         metrics: bool = false, --"kubelet-metrics" "BOOL";
         #[doc = "Address of this node's kubelet. Without a port, 10250. Default 127.0.0.1."]
         metrics_address: Address = Address { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), port: None },

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokenwatch_core::base::text::shown;
 
 use crate::config::proxy::{self, Route};
-use crate::config::{Loaded, Mistake, Settings};
+use crate::config::{Address, Loaded, Mistake, Settings};
 use crate::environment::Environment;
 use crate::kubernetes::{Access, ApiClient, ConfigError, KubeletClient, Trust};
 
@@ -37,23 +37,24 @@ pub fn api_server(
     }))
 }
 
-/// A client for this node's kubelet; nothing unless `kubelet.metrics` is set. It has the credentials
-/// for the API server.
-pub(super) fn kubelet_client(
+/// A client for this node's kubelet; nothing unless `kubelet.metrics` is set. It has the
+/// credentials for the API server.
+pub fn kubelet_client(
     settings: &Settings,
     environment: &Environment,
     node: &str,
 ) -> Result<Option<Arc<KubeletClient>>, ApiServerError> {
+    let access = access(settings, environment)?.filter(|_| settings.kubelet.metrics);
+    let Address { ip, port } = settings.kubelet.metrics_address;
+    let server = SocketAddr::new(ip, port.unwrap_or(KUBELET_PORT));
+    let client = |access| KubeletClient::new(access, server, trust(settings, node));
+    Ok(access.map(client).map(Arc::new))
+}
+
+fn trust(settings: &Settings, node: &str) -> Trust {
     let of = &settings.kubelet;
-    let access = access(settings, environment)?.filter(|_| of.metrics);
-    let port = of.metrics_address.port.unwrap_or(KUBELET_PORT);
-    let server = SocketAddr::new(of.metrics_address.ip, port);
-    let trust = Trust {
-        certificate: on_host(&settings.host_prefix, &of.metrics_certificate),
-        authorities: of.metrics_ca.clone(),
-        node: node.to_owned(),
-    };
-    Ok(access.map(|access| Arc::new(KubeletClient::new(access, server, trust))))
+    let certificate = on_host(&settings.host_prefix, &of.metrics_certificate);
+    Trust { certificate, authorities: of.metrics_ca.clone(), node: node.to_owned() }
 }
 
 /// Port of kubelet (KubeletPort in pkg/cluster/ports).

@@ -77,8 +77,7 @@ pub(super) fn plan(
 pub fn engine_config(settings: &Settings, node: &str, servers_configured: bool) -> engine::Config {
     engine::Config {
         node: node.to_owned(),
-        kubelet: KubeletPolicy { sync_period: settings.kubelet.sync_period },
-        kubelet_metrics: settings.kubelet.metrics,
+        kubelet: kubelet_policy(settings),
         clock: clock_limits(settings, servers_configured),
         cluster_configured: settings.kubernetes.enabled,
         scan_expected: true,
@@ -88,6 +87,11 @@ pub fn engine_config(settings: &Settings, node: &str, servers_configured: bool) 
         delivery_limit: settings.alerts.delivery_limit,
         ..engine::Config::default()
     }
+}
+
+fn kubelet_policy(settings: &Settings) -> KubeletPolicy {
+    let of = &settings.kubelet;
+    KubeletPolicy { sync_period: of.sync_period, metrics: of.metrics }
 }
 
 fn clock_limits(settings: &Settings, servers_configured: bool) -> Limits {

@@ -8,10 +8,10 @@ use tokenwatch_core::engine::{Config, Status};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
-use super::api_server::{api_server_urls, kubelet_client};
+use super::api_server::api_server_urls;
 use super::failure::Failure;
 use super::plan::{self, Host};
-use super::{api_server, api_server_note, export, host, node_name, own_otlp};
+use super::{api_server, api_server_note, export, host, kubelet_client, node_name, own_otlp};
 use crate::agent::{self, Plan};
 use crate::config::Settings;
 use crate::config::otlp;

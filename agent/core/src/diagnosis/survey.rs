@@ -139,7 +139,7 @@ impl Survey {
 }
 
 /// Whether kubelet does not renew the token, for no reason that is known: it is late, or a renewal
-/// failed, or kubelet does not sync the volume. What kubelet logged is more exact than anything else.
+/// failed, or kubelet does not sync the volume. What kubelet logged is more exact than anything.
 fn is_cause_open(facts: &Facts<'_>, is_late: bool) -> bool {
     let kubelet = &facts.kubelet;
     let has_failed = kubelet.failed_renewals.is_some_and(|count| count > 0);

@@ -14,8 +14,6 @@ pub struct Config {
     pub node: String,
     /// Settings of this node's kubelet.
     pub kubelet: KubeletPolicy,
-    /// Whether the agent can request kubelet's metrics.
-    pub kubelet_metrics: bool,
     /// Limits of a good clock.
     pub clock: Limits,
     /// Interval after which an active finding is reported again. Default 4 h.
@@ -51,7 +49,6 @@ impl Default for Config {
         Self {
             node: "localhost".to_owned(),
             kubelet: KubeletPolicy::default(),
-            kubelet_metrics: false,
             clock: Limits::default(),
             // At least two reminders per 8-hour shift, and few enough to be read.
             remind_every: Delta::from_secs(4 * 3_600),

@@ -40,7 +40,6 @@ use clocks::{ClockFacts, ClockModel, Round};
 use cluster::{Accounts, Cluster, ClusterSeen};
 use copies::Copies;
 use kubelet::Kubelet;
-use kubelet::metrics::Metrics;
 use observation::{BlindSpot, FileContent, FileSeen, Observation, SourceState};
 use readers::Readers;
 use tokens::{Change, Generation, MAX_TOKENS, TokenKey, Tokens, Tracked};
@@ -136,7 +135,7 @@ impl World {
             accounts: Accounts::new(config.jitter_seed),
             copies: Copies::new(&config.node),
             readers: Readers::default(),
-            kubelet: Kubelet::new(config.kubelet, Metrics::new(config.kubelet_metrics)),
+            kubelet: Kubelet::new(config.kubelet),
             visibility: Visibility::default(),
             startup: Startup::new(config),
         }

@@ -2,8 +2,8 @@
 //!
 //! - `trust`: which certificates are kubelet's.
 //!
-//! A request carries the agent's own token. TLS is set up first, and fails unless the certificate is
-//! verified: nobody else gets as much as a request.
+//! A request carries the agent's own token. TLS is set up first, and fails unless the certificate
+//! is verified: nobody else gets as much as a request.
 
 mod trust;
 
@@ -55,12 +55,26 @@ pub enum KubeletError {
 impl From<Error> for KubeletError {
     fn from(error: Error) -> Self {
         match error.kind() {
-            ErrorKind::Connection(Trouble::Certificate(_)) => Self::Unverified,
-            ErrorKind::Connection(Trouble::Closed) => Self::Closed,
-            ErrorKind::Configuration
-            | ErrorKind::Connection(_)
-            | ErrorKind::Refused(_)
-            | ErrorKind::Invalid => Self::Request(error),
+            ErrorKind::Connection(trouble) => Self::of_connection(trouble, error),
+            ErrorKind::Configuration | ErrorKind::Refused(_) | ErrorKind::Invalid => {
+                Self::Request(error)
+            }
+        }
+    }
+}
+
+impl KubeletError {
+    fn of_connection(trouble: Trouble, error: Error) -> Self {
+        match trouble {
+            Trouble::Certificate(_) => Self::Unverified,
+            Trouble::Closed => Self::Closed,
+            Trouble::Name
+            | Trouble::Unreachable
+            | Trouble::Late
+            | Trouble::Broken
+            | Trouble::NoTls
+            | Trouble::Tls
+            | Trouble::ClientCertificate => Self::Request(error),
         }
     }
 }

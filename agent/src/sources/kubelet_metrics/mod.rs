@@ -56,8 +56,24 @@ async fn answer(client: &KubeletClient, health: &mut Health) -> Vec<Observation>
     seen.map(Observation::KubeletMetrics).into_iter().chain(health).collect()
 }
 
-/// What kubelet shows now, for a caller that looks only once; and what did not work.
-pub async fn once(client: &KubeletClient) -> (Option<MetricsSeen>, Option<String>) {
+/// For a caller that looks only once.
+#[derive(Debug)]
+pub struct Once(Arc<KubeletClient>);
+
+impl Once {
+    /// Of this kubelet.
+    pub fn new(client: Arc<KubeletClient>) -> Self {
+        Self(client)
+    }
+
+    /// What kubelet shows now, and what did not work.
+    pub async fn look(&self) -> (Option<Observation>, Option<String>) {
+        let (seen, trouble) = look(&self.0).await;
+        (seen.map(Observation::KubeletMetrics), trouble)
+    }
+}
+
+async fn look(client: &KubeletClient) -> (Option<MetricsSeen>, Option<String>) {
     match read(client, TIMEOUT).await {
         Ok(counters) => (Some(MetricsSeen::Counters(counters)), None),
         Err(error) => (shown_by(&error), Some(text(client, &error))),

@@ -1,35 +1,14 @@
 //! Lines of a kubelet, and a kubelet that answers over TLS.
 
 use proptest::prelude::*;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokenwatch_core::base::time::{Delta, Wall};
 
 use super::*;
 use crate::kubernetes::{Access, Trust};
 
 /// Lines of kubelet 1.34.4, some of them made up.
-const TEXT: &str = r##"# HELP rest_client_requests_total [ALPHA] Number of HTTP requests
-# TYPE rest_client_requests_total counter
-rest_client_requests_total{code="200",host="10.190.2.1:6444",method="GET"} 13
-rest_client_requests_total{code="201",host="10.190.2.1:6444",method="POST"} 1.2e+01
-rest_client_requests_total{code="404",host="a\"} 7",method="GET"} 11
-rest_client_requests_total{code="401",host="h",method="GET"} 2
-rest_client_requests_total{code="403",host="h",method="GET"} 5
-rest_client_requests_total{code="403",host="h",method="POST"} 3
-rest_client_requests_total{code="429",host="h",method="POST"} 4
-rest_client_requests_total{code="503",host="h",method="PUT"} 6
-rest_client_requests_total{code="<error>",host="h",method="PUT"} 8 1795994000591
-rest_client_request_retries_total{code="429",host="h",verb="POST"} 9
-rest_client_request_retries_total{code="500",host="h",verb="POST"} 100
-rest_client_requests_total_of_somebody{code="401"} 100
-storage_operation_duration_seconds_count{migrated="false",operation_name="volume_mount",status="fail-unknown",volume_plugin="kubernetes.io/projected"} 21
-storage_operation_duration_seconds_count{migrated="false",operation_name="volume_mount",status="success",volume_plugin="kubernetes.io/projected"} 100
-storage_operation_duration_seconds_count{migrated="false",operation_name="volume_mount",status="fail-unknown",volume_plugin="kubernetes.io/secret"} 100
-kubelet_pod_worker_duration_seconds_count{operation_type="create"} 3
-kubelet_pod_worker_duration_seconds_count{operation_type="sync"} 30
-kubelet_certificate_manager_client_expiration_renew_errors 2
-kubelet_certificate_manager_client_ttl_seconds -61
-process_start_time_seconds 1.79599400059e+09
-"##;
+const TEXT: &str = include_str!("metrics.txt");
 
 fn of(text: &str) -> KubeletCounters {
     let mut counters = KubeletCounters::default();
@@ -145,10 +124,12 @@ impl FakeKubelet {
     /// It answers each request with this.
     async fn start(identity: &Identity, answer: &str) -> Self {
         let key = rustls::pki_types::PrivateKeyDer::try_from(identity.key.serialize_der()).unwrap();
+        let key = rustls::crypto::ring::sign::any_supported_type(&key).unwrap();
+        // The key may be another one than the certificate's.
+        let shown = CertifiedKey::new(vec![identity.certificate.der().clone()], key);
         let tls = rustls::ServerConfig::builder()
             .with_no_client_auth()
-            .with_single_cert(vec![identity.certificate.der().clone()], key)
-            .unwrap();
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(shown)));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let received = Arc::new(std::sync::Mutex::new(Vec::new()));
@@ -210,7 +191,7 @@ async fn the_token_goes_to_the_kubelet_whose_certificate_is_on_the_node() {
     let (identity, another) = (own(&["some-other-name"]), own(&["localhost"]));
     let fake = FakeKubelet::start(&identity, &ok(TEXT)).await;
     let pinned = format!("{}{}", another.certificate.pem(), identity.certificate.pem());
-    let seen = once(&fake.client(&pinned, None, "node-1")).await;
+    let seen = look(&fake.client(&pinned, None, "node-1")).await;
     assert_eq!(seen, (Some(MetricsSeen::Counters(of(TEXT))), None));
     let requests = fake.requests();
     assert!(requests[0].starts_with("GET /metrics HTTP/1.1\r\n"), "{requests:?}");
@@ -223,7 +204,7 @@ async fn the_token_goes_to_a_kubelet_with_a_certificate_for_this_node() {
         let (authority, identity) = signed(names);
         let fake = FakeKubelet::start(&identity, &ok(TEXT)).await;
         let client = fake.client("", Some(&authority.pem()), "node-1");
-        assert_eq!(once(&client).await.1, None, "{names:?}");
+        assert_eq!(look(&client).await.1, None, "{names:?}");
     }
 }
 
@@ -233,17 +214,20 @@ async fn without_a_certificate_that_is_verified_no_request_is_sent() {
     let right = own(&["node-1"]);
     let (authority, of_another_node) = signed(&["node-2", "10.0.0.2"]);
     let (_, of_another_authority) = signed(&["node-1"]);
-    // The certificate of kubelet with another key cannot be shown: the handshake proves the key.
     let same_name = own(&["node-1"]);
+    // Anybody may have the certificate, and nobody else its key.
+    let (key, certificate) = (rcgen::KeyPair::generate().unwrap(), right.certificate.clone());
+    let without_key = Identity { certificate, key };
     for (what, identity) in [
         ("a name of another node", &of_another_node),
         ("another authority", &of_another_authority),
         ("another certificate for the same name", &same_name),
+        ("kubelet's certificate without its key", &without_key),
     ] {
         let fake = FakeKubelet::start(identity, &ok(TEXT)).await;
         let ca = authority.pem();
         let client = fake.client(&right.certificate.pem(), Some(&ca), "node-1");
-        let (seen, trouble) = once(&client).await;
+        let (seen, trouble) = look(&client).await;
         assert_eq!(seen, None, "{what}");
         let trouble = trouble.unwrap();
         assert!(trouble.contains("kubelet's certificate cannot be verified"), "{what}: {trouble}");
@@ -263,10 +247,10 @@ async fn without_a_file_that_verifies_no_connection_is_made() {
     ];
     for (pinned, expected) in table {
         let fake = FakeKubelet::start(&identity, &ok(TEXT)).await;
-        let trouble = once(&fake.client(pinned, None, "node-1")).await.1.unwrap();
+        let trouble = look(&fake.client(pinned, None, "node-1")).await.1.unwrap();
         assert!(trouble.contains(expected), "{trouble}");
         assert!(!trouble.contains("BEGIN"), "{trouble}");
-        let broken = once(&fake.client(pinned, Some("no PEM"), "node-1")).await.1.unwrap();
+        let broken = look(&fake.client(pinned, Some("no PEM"), "node-1")).await.1.unwrap();
         assert!(broken.contains("authority.crt has no certificate"), "{broken}");
         assert_eq!(fake.requests(), [""; 0]);
     }
@@ -286,7 +270,7 @@ async fn what_kubelet_refuses_is_an_observation_and_what_is_no_body_is_none() {
     ];
     for (answer, expected, text) in table {
         let fake = FakeKubelet::start(&identity, &answer).await;
-        let (seen, trouble) = once(&fake.client(&identity.certificate.pem(), None, "n")).await;
+        let (seen, trouble) = look(&fake.client(&identity.certificate.pem(), None, "n")).await;
         assert_eq!(seen, expected, "{answer}");
         assert!(trouble.as_ref().unwrap().contains(text), "{trouble:?}");
     }
@@ -300,7 +284,7 @@ async fn what_kubelet_refuses_is_an_observation_and_what_is_no_body_is_none() {
         directory: fake.directory.path().to_owned(),
     };
     let client = KubeletClient::new(access, address, client.trust().clone());
-    assert_eq!(once(&client).await.0, Some(MetricsSeen::Closed));
+    assert_eq!(look(&client).await.0, Some(MetricsSeen::Closed));
 }
 
 #[tokio::test]

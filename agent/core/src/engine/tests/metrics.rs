@@ -3,6 +3,7 @@
 use super::*;
 use crate::world::kubelet::errors::{ErrorCause, ErrorPod, ErrorScope, ErrorSource, KubeletError};
 use crate::world::kubelet::metrics::{KubeletCounters, MetricsSeen, RequestCounts};
+use crate::world::tokens::KubeletPolicy;
 
 fn counters(requests: RequestCounts) -> KubeletCounters {
     KubeletCounters { requests, ..KubeletCounters::default() }
@@ -22,15 +23,15 @@ fn asks(outcome: &Outcome) -> bool {
     outcome.queries.contains(&Query::KubeletMetrics)
 }
 
+fn asking() -> Config {
+    let kubelet = KubeletPolicy { metrics: true, ..KubeletPolicy::default() };
+    Config { node: "n1".into(), kubelet, ..Config::default() }
+}
+
 /// An engine that can ask for the metrics, with a stalled token of each pod. It knows the first pod
 /// from the API server, unless there are others.
 fn stalled(pods: &[&str]) -> Engine {
-    let mut engine = Engine::new(Config {
-        node: "n1".into(),
-        kubelet_metrics: true,
-        cluster_configured: pods.len() < 2,
-        ..Config::default()
-    });
+    let mut engine = Engine::new(Config { cluster_configured: pods.len() < 2, ..asking() });
     if pods.len() < 2 {
         let _ = engine.step(&at(1), listed(None));
     }
@@ -54,7 +55,7 @@ fn sign(finding: &Finding) -> Option<&str> {
 
 #[test]
 fn it_is_asked_only_while_a_token_is_not_renewed() {
-    let mut engine = Engine::new(Config { kubelet_metrics: true, ..Config::default() });
+    let mut engine = Engine::new(asking());
     assert!(asks(&engine.step(&at(0), Observation::Tick)), "once, at the start");
     assert!(!asks(&engine.step(&at(1), token("p1", 0, 3_600))));
     let mut asked = Vec::new();
@@ -110,7 +111,7 @@ fn each_sign_names_a_likely_cause_and_its_remedy() {
 }
 
 #[test]
-fn no_answer_for_two_minutes_is_told_from_an_agent_that_gets_answers() {
+fn no_answer_for_two_minutes_differs_from_what_the_agent_gets() {
     let mut engine = stalled(&["p1"]);
     let looks: [(i64, fn(&mut RequestCounts)); 3] =
         [(3_210, |_| ()), (3_270, |of| of.unanswered = 5), (3_330, |of| of.unanswered = 9)];

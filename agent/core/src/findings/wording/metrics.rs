@@ -1,6 +1,6 @@
-//! What kubelet's metrics show of the reason why a token is not replaced. They count what happens on
-//! the whole node, so that a cause is no more than likely; and what kubelet itself logged about the
-//! token counts more.
+//! What kubelet's metrics show of the reason why a token is not replaced. They count what happens
+//! on the whole node, so that a cause is no more than likely; and what kubelet itself logged about
+//! the token counts more.
 
 use super::logged;
 use super::names::plural;

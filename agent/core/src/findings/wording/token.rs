@@ -56,8 +56,8 @@ fn parts_of(symptom: TokenSymptom, facts: &Facts<'_>, now: Wall) -> Parts {
     }
 }
 
-/// The remedy for the cause that kubelet logged, or that its metrics show, or else for the symptom. A token that is late for
-/// some minutes needs none yet.
+/// The remedy for the cause that kubelet logged, or that its metrics show, or else for the symptom.
+/// A token that is late for some minutes needs none yet.
 fn remedy_of(symptom: TokenSymptom, facts: &Facts<'_>) -> Remedy {
     let (pod, generation) = (facts.pod_ref(), facts.generation());
     let is_pending =

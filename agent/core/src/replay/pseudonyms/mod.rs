@@ -81,7 +81,6 @@ impl Pseudonyms {
         let Config {
             node,
             kubelet,
-            kubelet_metrics,
             clock,
             remind_every,
             delivery_limit,
@@ -94,7 +93,6 @@ impl Pseudonyms {
         Config {
             node: self.name(Kind::Node, &node),
             kubelet,
-            kubelet_metrics,
             clock,
             remind_every,
             delivery_limit,

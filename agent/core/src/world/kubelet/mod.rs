@@ -56,8 +56,9 @@ pub struct Kubelet {
 
 impl Kubelet {
     /// A kubelet with nothing to catch up with.
-    pub fn new(policy: KubeletPolicy, metrics: Metrics) -> Self {
+    pub fn new(policy: KubeletPolicy) -> Self {
         let (syncs, errors) = (Syncs::default(), Errors::default());
+        let metrics = Metrics::new(policy.metrics);
         Self { policy, catching_up: None, syncs, errors, metrics }
     }
 

@@ -1,8 +1,8 @@
 //! kubelet's metrics: when to ask for them, and what two looks show together.
 //!
-//! The agent asks once when it starts, so that it knows whether kubelet answers, and then only while
-//! a token is not renewed and nothing names the cause. A counter that was there before shows
-//! nothing: only what was counted between two looks does.
+//! The agent asks once when it starts, so that it knows whether kubelet answers, and then only
+//! while a token is not renewed and nothing names the cause. A counter that was there before
+//! shows nothing: only what was counted between two looks does.
 
 mod seen;
 mod shown;
@@ -13,7 +13,7 @@ pub use seen::{KubeletCounters, MetricsSeen, RequestCounts};
 pub use shown::{Increase, MetricsShown, MetricsSign};
 
 use crate::base::time::{Delta, Monotonic, Reading};
-use crate::world::{Changed, ChangedTokens, World};
+use crate::world::{Changed, ChangedTokens, Query, World};
 
 /// Least time between two looks. kubelet sends some ten requests in it.
 const INTERVAL: Delta = Delta::from_secs(60);
@@ -59,8 +59,13 @@ impl Metrics {
         Self { is_enabled, ..Self::default() }
     }
 
-    /// Whether to ask now. `is_wanted`: a token is not renewed, and nothing names the cause.
-    pub fn take_turn(&mut self, is_wanted: bool, now: &Reading) -> bool {
+    /// The query, if it is time for one. `is_wanted`: a token is not renewed, and nothing names the
+    /// cause.
+    pub fn query(&mut self, is_wanted: bool, now: &Reading) -> Option<Query> {
+        self.take_turn(is_wanted, now).then_some(Query::KubeletMetrics)
+    }
+
+    fn take_turn(&mut self, is_wanted: bool, now: &Reading) -> bool {
         if !is_wanted {
             self.looks = 0;
         }
@@ -89,39 +94,32 @@ impl Metrics {
     /// Takes an answer. Returns whether it shows something else than the one before.
     pub(super) fn see(&mut self, seen: MetricsSeen, now: &Reading) -> bool {
         let before = self.known(now);
-        let at = now.monotonic;
-        let (sign, increase, from) = match seen {
-            MetricsSeen::Counters(counters) => self.counted(counters, at),
-            // Of no right on the metrics it speaks otherwise (403).
-            MetricsSeen::Refused(401 | 500) if self.was_accepted => {
-                (Some(MetricsSign::CannotVerify), None, at)
-            }
-            MetricsSeen::Closed if self.was_accepted => (Some(MetricsSign::NotRunning), None, at),
-            MetricsSeen::Refused(_) | MetricsSeen::Closed => (None, None, at),
-        };
-        let lasts = before.filter(|before| sign.is_some() && before.sign == sign);
-        let since = lasts.map_or(from, |before| before.since);
-        self.last = Some(Look { sign, increase, since, at });
+        self.last = Some(self.look(seen, now.monotonic).after(before));
         before.and_then(effective) != self.last.and_then(effective)
     }
 
-    /// What these counters show, and from when on.
-    fn counted(
-        &mut self,
-        counters: KubeletCounters,
-        at: Monotonic,
-    ) -> (Option<MetricsSign>, Option<Increase>, Monotonic) {
+    fn look(&mut self, seen: MetricsSeen, at: Monotonic) -> Look {
+        let sign = match seen {
+            MetricsSeen::Counters(counters) => return self.counted(counters, at),
+            // Of no right on the metrics it speaks otherwise (403).
+            MetricsSeen::Refused(401 | 500) => Some(MetricsSign::CannotVerify),
+            MetricsSeen::Closed => Some(MetricsSign::NotRunning),
+            MetricsSeen::Refused(_) => None,
+        };
+        Look { sign: sign.filter(|_| self.was_accepted), increase: None, since: at, at }
+    }
+
+    /// What these counters show.
+    fn counted(&mut self, counters: KubeletCounters, at: Monotonic) -> Look {
         self.was_accepted = true;
         let before = self.counters.replace((counters, at));
         let before = before.filter(|(_, before)| at - *before <= COUNTS_FOR);
         let increase = before.and_then(|(before, of)| {
-            let counted = counters.since(&before)?;
-            Some((Increase { counted, over: at - of }, of))
+            counters.since(&before).map(|counted| Increase { counted, over: at - of })
         });
-        let counted = increase.as_ref().map(|(increase, _)| &increase.counted);
-        let sign = MetricsSign::of(&counters, counted);
-        let from = increase.map_or(at, |(_, from)| from);
-        (sign, increase.map(|(increase, _)| increase), from)
+        let sign = MetricsSign::of(&counters, increase.as_ref().map(|of| &of.counted));
+        let since = increase.map_or(at, |increase| at - increase.over);
+        Look { sign, increase, since, at }
     }
 
     fn known(&self, now: &Reading) -> Option<Look> {
@@ -132,15 +130,18 @@ impl Metrics {
     fn shown(&self, reaches_api: Option<bool>, now: &Reading) -> Option<MetricsShown> {
         let look = self.known(now)?;
         // Without the API server, nobody can tell whether the agent's own token is good.
-        let is_certain =
-            |sign: &MetricsSign| *sign != MetricsSign::CannotVerify || reaches_api == Some(true);
-        Some(MetricsShown {
-            sign: effective(look).filter(is_certain),
-            increase: look.increase,
-            lasts: look.at - look.since,
-            age: now.monotonic - look.at,
-            reaches_api,
-        })
+        let is_good = reaches_api == Some(true);
+        let sign = effective(look).filter(|sign| is_good || *sign != MetricsSign::CannotVerify);
+        let (increase, lasts) = (look.increase, look.at - look.since);
+        Some(MetricsShown { sign, increase, lasts, reaches_api })
+    }
+}
+
+impl Look {
+    /// With the time since when the sign is seen, if the look before shows it, too.
+    fn after(self, before: Option<Self>) -> Self {
+        let before = before.filter(|before| self.sign.is_some() && before.sign == self.sign);
+        Self { since: before.map_or(self.since, |before| before.since), ..self }
     }
 }
 
@@ -150,19 +151,17 @@ fn effective(look: Look) -> Option<MetricsSign> {
 }
 
 impl World {
-    /// Takes what kubelet answered to a request for its metrics. It may name the cause of every token
-    /// that is not renewed.
+    /// Takes what kubelet answered to a request for its metrics. It may name the cause of every
+    /// token that is not renewed.
     pub(in crate::world) fn kubelet_metrics_seen(
         &mut self,
         now: &Reading,
         seen: MetricsSeen,
     ) -> Changed {
-        let is_new = self.kubelet.metrics.see(seen, now);
-        Changed::node().with(if is_new {
-            ChangedTokens::All
-        } else {
-            ChangedTokens::These(Vec::new())
-        })
+        match self.kubelet.metrics.see(seen, now) {
+            true => Changed::node().with(ChangedTokens::All),
+            false => Changed::node(),
+        }
     }
 
     /// What kubelet's metrics show.

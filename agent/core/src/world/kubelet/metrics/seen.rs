@@ -1,5 +1,5 @@
-//! What the agent reads of kubelet's metrics. The counters are those of the whole node: they name no
-//! pod, and hold no text from outside.
+//! What the agent reads of kubelet's metrics. The counters are those of the whole node: they name
+//! no pod, and hold no text from outside.
 
 use serde::{Deserialize, Serialize};
 
@@ -98,13 +98,14 @@ impl KubeletCounters {
     pub(super) fn since(&self, before: &Self) -> Option<Self> {
         let starts = self.started.zip(before.started);
         let is_other = starts.is_some_and(|(now, before)| (now - before).abs() > SAME_START);
-        let increase = Self {
-            requests: self.requests.since(&before.requests)?,
-            failed_mounts: self.failed_mounts.checked_sub(before.failed_mounts)?,
-            pod_syncs: self.pod_syncs.checked_sub(before.pod_syncs)?,
-            renew_errors: self.renew_errors.checked_sub(before.renew_errors)?,
-            ..*self
-        };
-        (!is_other).then_some(increase)
+        if is_other { None } else { self.less(before) }
+    }
+
+    fn less(&self, before: &Self) -> Option<Self> {
+        let requests = self.requests.since(&before.requests)?;
+        let failed_mounts = self.failed_mounts.checked_sub(before.failed_mounts)?;
+        let pod_syncs = self.pod_syncs.checked_sub(before.pod_syncs)?;
+        let renew_errors = self.renew_errors.checked_sub(before.renew_errors)?;
+        Some(Self { requests, failed_mounts, pod_syncs, renew_errors, ..*self })
     }
 }

@@ -18,8 +18,6 @@ pub struct MetricsShown {
     pub increase: Option<Increase>,
     /// Since when the sign is seen.
     pub lasts: Delta,
-    /// How long ago the last look was.
-    pub age: Delta,
     /// Whether this agent reaches the API server; none: it does not ask it.
     pub reaches_api: Option<bool>,
 }
@@ -74,8 +72,7 @@ impl MetricsSign {
         }
     }
 
-    /// Whether it counts only once it lasts: an API server or a kubelet that restarts shows it for a
-    /// while.
+    /// Whether it counts only once it lasts: a restart of the API server or of kubelet shows it.
     pub(super) fn passes(self) -> bool {
         match self {
             Self::Unanswered | Self::CannotVerify | Self::NotRunning => true,
@@ -92,22 +89,26 @@ impl MetricsSign {
     }
 
     fn of_requests(requests: &RequestCounts) -> Option<Self> {
-        if requests.throttled >= ENOUGH && requests.throttled >= requests.all() / 2 {
-            Some(Self::Throttled)
-        } else if requests.known() > 0 {
-            None
-        } else if requests.unauthorized >= ENOUGH {
-            Some(Self::Unauthorized)
-        } else {
-            let is_lost = requests.unauthorized == 0 && requests.lost() >= ENOUGH;
-            is_lost.then_some(Self::Unanswered)
+        let limited = requests.throttled >= ENOUGH && requests.throttled >= requests.all() / 2;
+        match requests.known() {
+            _ if limited => Some(Self::Throttled),
+            0 => Self::of_failures(requests),
+            _ => None,
+        }
+    }
+
+    /// Where no request was accepted.
+    fn of_failures(requests: &RequestCounts) -> Option<Self> {
+        match requests.unauthorized {
+            0 => (requests.lost() >= ENOUGH).then_some(Self::Unanswered),
+            refused => (refused >= ENOUGH).then_some(Self::Unauthorized),
         }
     }
 }
 
 impl Increase {
-    /// Whether the counts rule out that all requests of kubelet fail: it reaches the API server, and
-    /// that accepts its credential.
+    /// Whether the counts rule out that all requests of kubelet fail: it reaches the API server,
+    /// and that accepts its credential.
     pub fn rules_out_connection(&self) -> bool {
         let requests = &self.counted.requests;
         let others = [requests.unauthorized, requests.throttled, requests.lost()];
