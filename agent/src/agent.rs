@@ -23,7 +23,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
-use crate::kubernetes::ApiClient;
+use crate::kubernetes::{ApiClient, KubeletClient};
 use crate::recorder::Recorder;
 use crate::sinks::{ShutdownReport, Sinks, Views};
 use crate::sources::copies::{self, CopiesConfig};
@@ -37,8 +37,8 @@ use crate::sources::service_accounts::Followed;
 use crate::sources::token_volumes::TokenVolumes;
 use crate::sources::volumes::{self, FilesConfig};
 use crate::sources::{
-    api_clock, controller_lease, kernel, keys, kubelet_log, pod_addresses, pods, privileges,
-    readers, server_logs, service_accounts,
+    api_clock, controller_lease, kernel, keys, kubelet_log, kubelet_metrics, pod_addresses, pods,
+    privileges, readers, server_logs, service_accounts,
 };
 use engine::SharedEngine;
 pub use error::Error;
@@ -63,6 +63,8 @@ pub struct Plan {
     pub server_journal: Option<JournalConfig>,
     /// Of the sources of kubelet's errors.
     pub kubelet_log: KubeletLogConfig,
+    /// Client for kubelet's metrics, if the settings ask for them.
+    pub kubelet: Option<Arc<KubeletClient>>,
     /// Of the source of time servers.
     pub ntp: NtpConfig,
     /// Whether the agent may ask the kernel who opens files.
@@ -193,6 +195,10 @@ fn start_sources(
     }
     start_server_logs(&mut sources, plan, observations);
     start_kubelet_logs(&mut sources, plan, observations);
+    if let Some(client) = &plan.kubelet {
+        let (client, queries) = (Arc::clone(client), queries.metrics);
+        sources.spawn(kubelet_metrics::run(client, queries, observations.clone()));
+    }
     if let Some(client) = &plan.apiserver {
         api_clock::show(client, observations);
         let node = plan.engine.node.clone();

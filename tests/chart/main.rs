@@ -120,6 +120,14 @@ fn mistakes_are_refused() {
         ("controlPlane.logs={var/log/a}", "'/controlPlane/logs/0'"),
         ("kubelet.logs={/var/log/kubelet.log}", "kubelet.logs needs kubelet.logHostPaths"),
         (
+            "kubelet.metrics=true,kubernetes.enabled=false",
+            "kubelet.metrics needs kubernetes.enabled",
+        ),
+        (
+            "kubelet.metrics=true,kubelet.metricsCertificate=,kubelet.metricsCa=",
+            "kubelet.metrics needs kubelet.metricsCertificate or kubelet.metricsCa",
+        ),
+        (
             "kubernetes.podEvents=true,kubernetes.enabled=false",
             "kubernetes.podEvents needs kubernetes.enabled",
         ),
@@ -312,6 +320,37 @@ fn the_log_of_kubelet_is_mounted_where_it_is_asked_for() {
     );
     assert!(of(&set).0.contains(&format!("/host{path}")));
     assert!(of("kubernetes.podEvents=true").1.contains(watch));
+}
+
+/// The right and the mount come together, and the key of kubelet is never mounted.
+#[test]
+fn the_metrics_of_kubelet_take_a_right_and_one_file_where_they_are_asked_for() {
+    let Some(helm) = helm() else { return };
+    let of = |set: &str| {
+        let objects = render(helm, &["--set", set]).unwrap();
+        let set = kind(&objects, "DaemonSet")["spec"]["template"]["spec"].clone();
+        let role = kind(&objects, "ClusterRole")["rules"].to_string();
+        let config = kind(&objects, "ConfigMap")["data"]["tokenwatch.yaml"].to_string();
+        (set, role, config)
+    };
+    let right = r#"{"apiGroups":[""],"resources":["nodes/metrics"],"verbs":["get"]}"#;
+    let (off, role, config) = of("http.enabled=true");
+    assert!(!off.to_string().contains("pki") && !role.contains("nodes/metrics"), "{off} {role}");
+    assert!(config.contains("metrics: false") && !config.contains("metrics_"), "{config}");
+    let (on, role, config) = of("kubelet.metrics=true");
+    assert!(role.contains(right), "{role}");
+    let volumes = on["volumes"].as_array().unwrap().iter();
+    let paths: Vec<&str> = volumes.filter_map(|of| of["hostPath"]["path"].as_str()).collect();
+    assert!(paths.contains(&"/var/lib/kubelet/pki/kubelet.crt"), "{paths:?}");
+    assert!(!paths.iter().any(|path| path.ends_with("/pki") || path.contains(".key")), "{paths:?}");
+    let mounts = on["containers"][0]["volumeMounts"].as_array().unwrap();
+    let mount = mounts.iter().find(|of| of["name"] == "kubelet-certificate").unwrap();
+    assert_eq!(mount["mountPath"], "/host/var/lib/kubelet/pki/kubelet.crt");
+    assert_eq!(mount["readOnly"], true);
+    assert!(on.to_string().contains("status.hostIP"));
+    assert!(config.contains("metrics_ca: /var/run/secrets/kubernetes.io"), "{config}");
+    let (bootstrapped, ..) = of("kubelet.metrics=true,kubelet.metricsCertificate=");
+    assert!(!bootstrapped.to_string().contains("kubelet-certificate"));
 }
 
 /// Only the control-plane nodes get the mount for it, and once where kubelet's errors are read too.

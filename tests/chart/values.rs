@@ -18,7 +18,7 @@ const KUBERNETES_OWN: [&str; 5] =
 const OF_UMBRELLAS: &str = "enabled";
 
 /// The settings that the chart itself writes; `config` has the rest.
-const SET_BY_THE_CHART: [&str; 29] = [
+const SET_BY_THE_CHART: [&str; 33] = [
     "roots",
     "host_prefix",
     "node",
@@ -30,6 +30,10 @@ const SET_BY_THE_CHART: [&str; 29] = [
     "apiserver.logs",
     "kubelet.journal",
     "kubelet.logs",
+    "kubelet.metrics",
+    "kubelet.metrics_address",
+    "kubelet.metrics_ca",
+    "kubelet.metrics_certificate",
     "kubernetes.enabled",
     "kubernetes.account_watch",
     "kubernetes.controller_lease",

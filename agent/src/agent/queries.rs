@@ -16,6 +16,7 @@ pub(super) struct Queries {
     accounts: Sender<AccountName>,
     keys: Arc<Notify>,
     addresses: Sender<IpAddr>,
+    metrics: Arc<Notify>,
 }
 
 /// Where the sources take them.
@@ -24,14 +25,20 @@ pub(super) struct Waiting {
     pub(super) accounts: Receiver<AccountName>,
     pub(super) keys: Arc<Notify>,
     pub(super) addresses: Receiver<IpAddr>,
+    pub(super) metrics: Arc<Notify>,
 }
 
 pub(super) fn channels() -> (Queries, Waiting) {
     let (sender, accounts) = channel(service_accounts::QUEUE);
     let (asked, addresses) = channel(pod_addresses::QUEUE);
-    let keys = Arc::new(Notify::new());
-    let queries = Queries { accounts: sender, keys: Arc::clone(&keys), addresses: asked };
-    (queries, Waiting { accounts, keys, addresses })
+    let (keys, metrics) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let queries = Queries {
+        accounts: sender,
+        keys: Arc::clone(&keys),
+        addresses: asked,
+        metrics: Arc::clone(&metrics),
+    };
+    (queries, Waiting { accounts, keys, addresses, metrics })
 }
 
 impl Queries {
@@ -41,6 +48,7 @@ impl Queries {
             match query {
                 Query::ServiceAccount(account) => drop(self.accounts.try_send(account)),
                 Query::Keys => self.keys.notify_one(),
+                Query::KubeletMetrics => self.metrics.notify_one(),
                 Query::PodsAtAddress(address) => drop(self.addresses.try_send(address)),
             }
         }

@@ -2,6 +2,7 @@
 //! same engine as in `run` judges them, with the same answers of the API server.
 
 mod cluster;
+mod metrics;
 mod render;
 mod reviews;
 #[cfg(test)]
@@ -27,10 +28,11 @@ use crate::config::Settings;
 use crate::environment::Environment;
 use crate::setup::{
     ApiServerError, Failure, api_server, api_server_urls, copies_config, engine_config,
-    kubelet_log_config, kubelet_roots, node_name, ntp_config, time_servers,
+    kubelet_client, kubelet_log_config, kubelet_roots, node_name, ntp_config, time_servers,
 };
 use crate::sources::api_once::ApiOnce;
 use crate::sources::copies::{self, CopiesConfig};
+use crate::sources::kubelet_metrics::Once;
 use crate::sources::ntp::NtpConfig;
 use crate::sources::{kernel, kubelet_log, ntp, volumes};
 pub(super) use cluster::Missing;
@@ -194,7 +196,10 @@ pub(super) async fn looked(
     let mut engine = observed(without_waiting(config.clone()), &sample);
     let at = cluster.answers(&mut engine, sample.at).await;
     cluster.signatures(scanners, &mut engine, &at).await;
-    let checked = evaluate(&config, &mut engine, Sample { at, ..sample });
+    let kubelet = kubelet_client(settings, environment, &node).map_err(CheckError::ApiServer)?;
+    let (at, unread) = metrics::look(kubelet.map(Once::new), &mut engine, at).await;
+    let mut checked = evaluate(&config, &mut engine, Sample { at, ..sample });
+    checked.problems.extend(unread);
     Ok((engine, Checked { cluster, ..checked }))
 }
 

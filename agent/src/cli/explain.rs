@@ -138,7 +138,7 @@ async fn explain(
     settings: &Settings,
     environment: &Environment,
 ) -> Explained {
-    let kubelet = KubeletPolicy { sync_period: settings.kubelet.sync_period };
+    let kubelet = KubeletPolicy::syncing(settings.kubelet.sync_period);
     explain_by(from, claims, kubelet, measured(settings, environment).await)
 }
 

@@ -283,10 +283,19 @@ fn is_service_link(name: &str) -> bool {
 
 /// Mistakes that involve more than one setting.
 fn contradictions(settings: &Settings) -> Vec<(&'static str, String)> {
-    [interval_too_short(settings), timeout_too_long(settings), age_too_short(settings)]
-        .into_iter()
-        .flatten()
-        .collect()
+    let all = [
+        interval_too_short(settings),
+        timeout_too_long(settings),
+        age_too_short(settings),
+        metrics_without_api(settings),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+/// The agent shows kubelet the token that it has for the API server, and kubelet asks that.
+fn metrics_without_api(settings: &Settings) -> Option<(&'static str, String)> {
+    let has_none = settings.kubelet.metrics && !settings.kubernetes.enabled;
+    has_none.then(|| ("kubelet.metrics", "needs kubernetes.enabled".to_owned()))
 }
 
 fn interval_too_short(settings: &Settings) -> Option<(&'static str, String)> {

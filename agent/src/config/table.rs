@@ -83,6 +83,21 @@ settings! {
             rke2-server, rke2-agent, k0sworker, k0scontroller and those of MicroK8s and Canonical \
             Kubernetes. Default: none."]
         units: Vec<String> = Vec::new(), --"kubelet-unit" "UNIT";
+        #[doc = "Whether to request kubelet's metrics while a token is not renewed and no log \
+            names the cause. Requires kubernetes.enabled, get on nodes/metrics, and one of the \
+            two files below. Default false."]
+        metrics: bool = false, --"kubelet-metrics" "BOOL";
+        #[doc = "Address of this node's kubelet. Without a port, 10250. Default 127.0.0.1."]
+        metrics_address: Address = Address { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), port: None },
+            --"kubelet-metrics-address" "IP[:PORT]";
+        #[doc = "File on the host with kubelet's own serving certificate, and no key. A kubelet \
+            that shows a certificate in it is this node's. Default \
+            /var/lib/kubelet/pki/kubelet.crt."]
+        metrics_certificate: PathBuf = PathBuf::from("/var/lib/kubelet/pki/kubelet.crt"),
+            --"kubelet-metrics-certificate" "FILE";
+        #[doc = "PEM file of the CA certificates that sign kubelet's serving certificate, with \
+            serverTLSBootstrap, for the node's name or address. Default: none."]
+        metrics_ca: Option<PathBuf> = None, --"kubelet-metrics-ca" "FILE";
     }
     #[doc = "Reading of token files."]
     files: Files {

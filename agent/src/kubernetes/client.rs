@@ -8,7 +8,9 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, DATE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt as _, Limited};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use kube::Client;
 use kube::Config;
@@ -92,7 +94,7 @@ impl ApiRequest {
         Self { accept: METADATA_LIST, ..Self::get(path) }
     }
 
-    fn into_http(self) -> Result<Request<Body>, Error> {
+    pub(super) fn into_http(self) -> Result<Request<Body>, Error> {
         let (content_type, body) = self.body.unzip();
         let request = Request::builder()
             .method(self.method)
@@ -200,7 +202,10 @@ impl ApiClient {
             return Ok(client);
         }
         let config = self.access.config().await?;
-        let new = opened(&config).map_err(|error| ConfigError::Client(error.to_string()))?;
+        let plain = config.rustls_https_connector();
+        let new = plain
+            .and_then(|plain| opened(&config, plain))
+            .map_err(|error| ConfigError::Client(error.to_string()))?;
         *self.lock() = Some(new.clone());
         Ok(new)
     }
@@ -212,8 +217,11 @@ impl ApiClient {
 
 /// The client that kube would make of this configuration, with connections of our own. Its own
 /// timeouts and retries are left out: the caller has them.
-fn opened(config: &Config) -> kube::Result<Client> {
-    let plain = Connector::new(config.rustls_https_connector()?, CONNECT_TIMEOUT);
+pub(super) fn opened(
+    config: &Config,
+    plain: HttpsConnector<HttpConnector>,
+) -> kube::Result<Client> {
+    let plain = Connector::new(plain, CONNECT_TIMEOUT);
     let http = legacy::Builder::new(TokioExecutor::new()).build::<_, Body>(plain);
     let http = ServiceExt::<Request<Body>>::map_err(http, BoxError::from);
     let client = ClientBuilder::new(http, &config.default_namespace);

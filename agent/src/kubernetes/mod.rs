@@ -13,6 +13,7 @@ mod error;
 #[cfg(test)]
 pub(crate) mod fake_server;
 mod kubeconfig;
+mod kubelet;
 mod lines;
 #[cfg(test)]
 mod tests;
@@ -22,4 +23,5 @@ pub use backoff::Backoff;
 pub use body::read_body;
 pub use client::{ApiClient, ApiRequest, Dates, percent_encoded};
 pub use error::{ConfigError, ConnectionError, Error, ErrorKind, is_status};
+pub use kubelet::{KubeletClient, KubeletError, MetricsBody, Trust, TrustError};
 pub use lines::{LineTooLong, Lines, next_chunk};

@@ -2,14 +2,15 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokenwatch_core::base::text::shown;
 
 use crate::config::proxy::{self, Route};
-use crate::config::{Loaded, Mistake, Settings};
+use crate::config::{Address, Loaded, Mistake, Settings};
 use crate::environment::Environment;
-use crate::kubernetes::{Access, ApiClient, ConfigError};
+use crate::kubernetes::{Access, ApiClient, ConfigError, KubeletClient, Trust};
 
 /// The settings enable the Kubernetes API, and nothing describes how to reach the API server.
 #[derive(Debug)]
@@ -34,6 +35,34 @@ pub fn api_server(
         let note = without_proxy(&access, environment);
         Arc::new(ApiClient::new(access).with_note_about_proxies(note))
     }))
+}
+
+/// A client for this node's kubelet; nothing unless `kubelet.metrics` is set. It has the
+/// credentials for the API server.
+pub fn kubelet_client(
+    settings: &Settings,
+    environment: &Environment,
+    node: &str,
+) -> Result<Option<Arc<KubeletClient>>, ApiServerError> {
+    let access = access(settings, environment)?.filter(|_| settings.kubelet.metrics);
+    let Address { ip, port } = settings.kubelet.metrics_address;
+    let server = SocketAddr::new(ip, port.unwrap_or(KUBELET_PORT));
+    let client = |access| KubeletClient::new(access, server, trust(settings, node));
+    Ok(access.map(client).map(Arc::new))
+}
+
+fn trust(settings: &Settings, node: &str) -> Trust {
+    let of = &settings.kubelet;
+    let certificate = on_host(&settings.host_prefix, &of.metrics_certificate);
+    Trust { certificate, authorities: of.metrics_ca.clone(), node: node.to_owned() }
+}
+
+/// Port of kubelet (KubeletPort in pkg/cluster/ports).
+const KUBELET_PORT: u16 = 10_250;
+
+/// A path on the host, as this process sees it.
+fn on_host(prefix: &Path, path: &Path) -> PathBuf {
+    prefix.join(path.strip_prefix("/").unwrap_or(path))
 }
 
 /// The API server is in the cluster's own network, and a credential for it must not pass through

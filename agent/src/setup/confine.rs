@@ -68,7 +68,9 @@ fn readable(settings: &Settings, environment: &Environment) -> Option<Vec<PathBu
     }
     let prefix = [settings.host_prefix.clone()];
     let system = SYSTEM.map(PathBuf::from);
-    let certificates = tls_files(settings, environment).map(|file| directory_of(&file));
+    let authorities = settings.kubelet.metrics_ca.clone();
+    let certificates = tls_files(settings, environment).chain(authorities);
+    let certificates = certificates.map(|file| directory_of(&file));
     let folders = environment
         .get("SSL_CERT_DIR")
         .into_iter()

@@ -14,6 +14,7 @@ mod start;
 
 pub use api_server::{
     ApiServerError, api_server, api_server_mistake, api_server_note, api_server_urls,
+    kubelet_client,
 };
 pub use confine::{ConfineError, confine, take_fanotify};
 pub use export::{export_mistakes, own_otlp};

@@ -15,7 +15,7 @@ use super::api_server::ends;
 use crate::agent::Plan;
 use crate::config::Settings;
 use crate::discovery::roots::{Search, given};
-use crate::kubernetes::ApiClient;
+use crate::kubernetes::{ApiClient, KubeletClient};
 use crate::sinks::http;
 use crate::sources::copies::{CopiesConfig, tree_of};
 use crate::sources::journal::JournalConfig;
@@ -47,7 +47,7 @@ pub(super) struct Host {
 pub(super) fn plan(
     settings: &Settings,
     host: Host,
-    api_server: Option<Arc<ApiClient>>,
+    (api_server, kubelet): (Option<Arc<ApiClient>>, Option<Arc<KubeletClient>>),
     fanotify: Access,
 ) -> Plan {
     Plan {
@@ -59,6 +59,7 @@ pub(super) fn plan(
         server_logs: server_logs_config(settings),
         server_journal: server_journal_config(settings),
         kubelet_log: kubelet_log_config(settings),
+        kubelet,
         apiserver: api_server,
         fanotify,
         watch_accounts: settings.kubernetes.account_watch,
@@ -76,7 +77,7 @@ pub(super) fn plan(
 pub fn engine_config(settings: &Settings, node: &str, servers_configured: bool) -> engine::Config {
     engine::Config {
         node: node.to_owned(),
-        kubelet: KubeletPolicy { sync_period: settings.kubelet.sync_period },
+        kubelet: kubelet_policy(settings),
         clock: clock_limits(settings, servers_configured),
         cluster_configured: settings.kubernetes.enabled,
         scan_expected: true,
@@ -86,6 +87,11 @@ pub fn engine_config(settings: &Settings, node: &str, servers_configured: bool) 
         delivery_limit: settings.alerts.delivery_limit,
         ..engine::Config::default()
     }
+}
+
+fn kubelet_policy(settings: &Settings) -> KubeletPolicy {
+    let of = &settings.kubelet;
+    KubeletPolicy { sync_period: of.sync_period, metrics: of.metrics }
 }
 
 fn clock_limits(settings: &Settings, servers_configured: bool) -> Limits {
@@ -199,16 +205,16 @@ mod tests {
 
     #[test]
     fn configured_roots_end_the_search_for_others() {
-        let found = plan(&Settings::default(), host(&[]), None, Access::default());
+        let found = plan(&Settings::default(), host(&[]), (None, None), Access::default());
         assert!(found.files.search.is_some());
         let settings = Settings { roots: vec!["/k".into()], ..Settings::default() };
-        assert_eq!(plan(&settings, host(&[]), None, Access::default()).files.search, None);
+        assert_eq!(plan(&settings, host(&[]), (None, None), Access::default()).files.search, None);
     }
 
     #[test]
     fn the_engine_knows_whether_there_is_a_server_to_wait_for() {
         for servers in [&[][..], &["ntp1.example"]] {
-            let plan = plan(&Settings::default(), host(servers), None, Access::default());
+            let plan = plan(&Settings::default(), host(servers), (None, None), Access::default());
             assert_eq!(plan.engine.clock.servers_configured, !servers.is_empty());
             assert_eq!(plan.ntp.servers.len(), servers.len());
         }
@@ -220,7 +226,7 @@ mod tests {
         settings.readers.verifiers = Kind::from_text("10.0.0.7:8443, fd00::7").unwrap();
         let found = Host { api_servers: vec!["https://10.96.0.1:443".into()], ..host(&[]) };
         let shown = |verifier: Verifier| (verifier.ip.to_string(), verifier.port);
-        let plan = plan(&settings, found, None, Access::default());
+        let plan = plan(&settings, found, (None, None), Access::default());
         let verifiers: Vec<_> = plan.processes.verifiers.into_iter().map(shown).collect();
         let expected = [("10.96.0.1", Some(443)), ("10.0.0.7", Some(8443)), ("fd00::7", None)];
         assert_eq!(verifiers, expected.map(|(ip, port)| (ip.to_owned(), port)));

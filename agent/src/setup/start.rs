@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use super::api_server::api_server_urls;
 use super::failure::Failure;
 use super::plan::{self, Host};
-use super::{api_server, api_server_note, export, host, node_name, own_otlp};
+use super::{api_server, api_server_note, export, host, kubelet_client, node_name, own_otlp};
 use crate::agent::{self, Plan};
 use crate::config::Settings;
 use crate::config::otlp;
@@ -71,7 +71,8 @@ pub async fn run_until(
         events: api_server.clone().filter(|_| settings.kubernetes.events),
         node,
     };
-    let plan = plan::plan(settings, host, api_server, fanotify);
+    let kubelet = kubelet_client(settings, environment, &ways.node).map_err(Failure::ApiServer)?;
+    let plan = plan::plan(settings, host, (api_server, kubelet), fanotify);
     let plan = Plan { recorder: recorder(record, &plan.engine)?, ..plan };
     announce(&plan);
     agent::run(plan, |views| ways.open(views), stop).await.map_err(Failure::Agent)
@@ -93,7 +94,10 @@ pub async fn look(
         ..Host::default()
     };
     // Who asks for readers wants them watched, whatever the setting for `run`.
-    let plan = Plan { readers: true, ..plan::plan(settings, host, api_server, Access::NotGranted) };
+    let plan = Plan {
+        readers: true,
+        ..plan::plan(settings, host, (api_server, None), Access::NotGranted)
+    };
     Ok(agent::look(plan, span.to_std()).await)
 }
 

@@ -47,6 +47,8 @@ pub(super) enum Source {
     Journal,
     /// Events of the pods, from the Kubernetes API.
     PodEvents,
+    /// kubelet's metrics.
+    KubeletMetrics,
 }
 
 impl Source {
@@ -71,6 +73,7 @@ impl Source {
             Self::KubeletLog => "kubeletlog",
             Self::Journal => "journal",
             Self::PodEvents => "podevents",
+            Self::KubeletMetrics => "kubeletmetrics",
         }
     }
 }

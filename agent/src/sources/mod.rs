@@ -12,6 +12,7 @@ pub mod journal;
 pub mod kernel;
 pub mod keys;
 pub mod kubelet_log;
+pub mod kubelet_metrics;
 mod kubelets;
 pub mod logs;
 pub mod ntp;

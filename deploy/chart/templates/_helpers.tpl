@@ -90,13 +90,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   "host_prefix" "/host"
   "roots" .Values.kubelet.rootDirs
   "kubernetes" (dict "enabled" .Values.kubernetes.enabled "events" .Values.kubernetes.events "account_watch" .Values.kubernetes.accountWatch "controller_lease" .Values.kubernetes.controllerLease "pod_events" .Values.kubernetes.podEvents)
-  "kubelet" (dict "journal" .Values.kubelet.journal)
+  "kubelet" (dict "journal" .Values.kubelet.journal "metrics" .Values.kubelet.metrics)
   "copies" (dict "enabled" .Values.copies.enabled)
   "readers" (dict "enabled" .Values.readers.enabled)
   "http" (dict "enabled" .Values.http.enabled "port" (int .Values.http.port))
   "log" (dict "level" .Values.log.level "format" .Values.log.format) }}
 {{- with .Values.readers.verifiers }}{{ $_ := set $config.readers "verifiers" . }}{{ end }}
 {{- with .Values.kubelet.logs }}{{ $_ := set $config.kubelet "logs" . }}{{ end }}
+{{- if .Values.kubelet.metrics }}
+{{- with .Values.kubelet.metricsCertificate }}{{ $_ := set $config.kubelet "metrics_certificate" . }}{{ end }}
+{{- with .Values.kubelet.metricsCa }}{{ $_ := set $config.kubelet "metrics_ca" . }}{{ end }}
+{{- end }}
 {{- with $clock }}{{ $_ := set $config "clock" . }}{{ end }}
 {{- with $otlp }}{{ $_ := set $config "otlp" . }}{{ end }}
 {{- if .Values.state.enabled }}{{ $_ := set $config "state" (dict "dir" "/var/lib/tokenwatch") }}{{ end }}
@@ -191,6 +195,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- if and .Values.kubernetes.podEvents (not .Values.kubernetes.enabled) }}
 {{- fail "kubernetes.podEvents needs kubernetes.enabled" }}
+{{- end }}
+{{- if and .Values.kubelet.metrics (not .Values.kubernetes.enabled) }}
+{{- fail "kubelet.metrics needs kubernetes.enabled: the agent shows kubelet the token of its service account" }}
+{{- end }}
+{{- if and .Values.kubelet.metrics (not .Values.kubelet.metricsCertificate) (not .Values.kubelet.metricsCa) }}
+{{- fail "kubelet.metrics needs kubelet.metricsCertificate or kubelet.metricsCa: without them no certificate of kubelet is verified" }}
 {{- end }}
 {{- if and .Values.kubelet.logs (not .Values.kubelet.logHostPaths) }}
 {{- fail "kubelet.logs needs kubelet.logHostPaths: the directories or files that are mounted" }}

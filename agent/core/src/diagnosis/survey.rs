@@ -1,6 +1,8 @@
 //! What all tokens together show: the effects of a wrong node clock, and a kubelet that replaces
 //! nothing.
 
+use std::collections::BTreeSet;
+
 use super::affected::AffectedTokens;
 use super::kubelet::KubeletEvidence;
 use super::posture::{self, ExtendedTokens};
@@ -24,6 +26,8 @@ pub struct Survey {
     is_posture_changed: bool,
     /// The tokens that kubelet should have replaced.
     pub kubelet: KubeletEvidence,
+    /// The tokens that kubelet does not renew, and nothing names the cause.
+    open: BTreeSet<TokenKey>,
     /// The clock of an API server that is ahead.
     ahead: Option<AheadClock>,
 }
@@ -39,6 +43,20 @@ impl Survey {
         self.kubelet.set(key, by_kubelet.map(|symptom| symptom.severity));
         let is_due = |of| correlate::will_be_kubelets(of, now.wall, facts);
         self.kubelet.set_due(key, facts.generation().is_some_and(is_due));
+        self.set_open(key, is_cause_open(facts, by_kubelet.is_some()));
+    }
+
+    fn set_open(&mut self, key: &TokenKey, is_open: bool) {
+        if !is_open {
+            self.open.remove(key);
+        } else if !self.open.contains(key) {
+            self.open.insert(key.clone());
+        }
+    }
+
+    /// Whether kubelet does not renew a token, and nothing names the cause.
+    pub fn is_cause_open(&self) -> bool {
+        !self.open.is_empty()
     }
 
     /// Removes a token that no longer exists.
@@ -46,6 +64,7 @@ impl Survey {
         self.affected.remove(&token.key);
         self.kubelet.set(&token.key, None);
         self.kubelet.set_due(&token.key, false);
+        self.set_open(&token.key, false);
         let was_extended = self.extended.set(&token.key, None);
         self.is_posture_changed |= was_extended || token.long_life().is_some();
     }
@@ -117,4 +136,16 @@ impl Survey {
     pub fn affected(&self, world: &World) -> Affected {
         self.affected.named(world)
     }
+}
+
+/// Whether kubelet does not renew the token, for no reason that is known: it is late, or a renewal
+/// failed, or kubelet does not sync the volume. What kubelet logged is more exact than anything.
+fn is_cause_open(facts: &Facts<'_>, is_late: bool) -> bool {
+    let kubelet = &facts.kubelet;
+    let has_failed = kubelet.failed_renewals.is_some_and(|count| count > 0);
+    let is_of_kubelet = |of: &Generation| of.claims.binding.is_of_kubelet();
+    (is_late || has_failed || kubelet.unsynced.is_some())
+        && kubelet.logged.is_none()
+        && !facts.stage.is_ending()
+        && facts.generation().is_some_and(is_of_kubelet)
 }

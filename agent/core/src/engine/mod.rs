@@ -79,6 +79,7 @@ impl Engine {
         let kubelet_changed = self.diagnose_tokens(now, &mut outcome);
         outcome.queries.extend(self.world.take_turn(now).map(Query::ServiceAccount));
         outcome.queries.extend(self.world.cluster.keys.take_turn(now).then_some(Query::Keys));
+        outcome.queries.extend(self.world.kubelet.metrics.query(self.is_cause_open(), now));
         let due = self.node_next.is_some_and(|next| next <= now.monotonic);
         if self.survey.take_posture_changed() || node_changed || kubelet_changed || due {
             self.diagnose_node(now, &mut outcome);
@@ -218,6 +219,11 @@ impl Engine {
         accounts.chain(self.world.cluster.keys.is_enabled().then_some(Query::Keys)).collect()
     }
 
+    /// Whether kubelet does not renew a token, and nothing names the cause.
+    pub fn is_cause_open(&self) -> bool {
+        self.survey.is_cause_open()
+    }
+
     fn diagnose_node(&mut self, now: &Reading, outcome: &mut Outcome) {
         self.ledger.judge_refusals(now, &mut self.world);
         if self.config.cluster_configured {
@@ -244,6 +250,7 @@ impl Engine {
         let unseen = self.ledger.next_unseen(|key| self.world.is_gone(key));
         let turns =
             self.world.accounts.next_turn().into_iter().chain(self.world.cluster.keys.next_turn());
+        let turns = turns.chain(self.world.kubelet.metrics.next_turn(self.is_cause_open()));
         self.schedule.next().into_iter().chain(self.node_next).chain(unseen).chain(turns).min()
     }
 

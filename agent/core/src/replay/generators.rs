@@ -1,5 +1,6 @@
 //! Observations of every kind, with few names, so that some are equal.
 
+mod metrics;
 mod refusals;
 
 use core::net::IpAddr;
@@ -81,6 +82,7 @@ every_observation! {
     3 Readers => |_| readers().prop_map(Observation::Readers);
     2 Syncs => |now| syncs(now).prop_map(Observation::Syncs);
     2 KubeletErrors => |_| vec(kubelet_error(), 0..3).prop_map(Observation::KubeletErrors);
+    2 KubeletMetrics => |now| metrics::seen(now).prop_map(Observation::KubeletMetrics);
     1 Habits => |_| vec(known_habit(), 0..3).prop_map(Observation::Habits);
     2 Containers => |_| containers().prop_map(Observation::Containers);
     1 Delivery => |now| delivery(now).prop_map(Observation::Delivery);

@@ -6,6 +6,7 @@ use crate::world::clocks::{ClockState, Estimate};
 use crate::world::cluster::{AccountLoss, AccountName, Known, Loss, Pod, PodRef, PodStage};
 use crate::world::keys::KeyState;
 use crate::world::kubelet::errors::Logged;
+use crate::world::kubelet::metrics::MetricsShown;
 use crate::world::kubelet::{CatchingUp, Silence};
 use crate::world::readers::ReaderFacts;
 use crate::world::tokens::{Bound, Generation, LEEWAY, State, TokenKey, Tracked, Verdict, verdict};
@@ -70,6 +71,8 @@ pub struct KubeletFacts<'a> {
     pub failed_renewals: Option<u32>,
     /// The error that kubelet logged about it, if that may be why it is not replaced.
     pub logged: Option<Logged<'a>>,
+    /// What kubelet's metrics show.
+    pub metrics: Option<MetricsShown>,
     /// Whether the finding `kubelet.stalled` already explains why the token is not replaced.
     pub is_stalled: bool,
     /// Whether the finding `kubelet.stalled` may explain it within moments.
@@ -125,6 +128,7 @@ impl World {
             is_synced: syncs.has_seen(key),
             failed_renewals: due.and_then(|due| syncs.count(key, due, now)),
             logged: self.kubelet_error(key, now),
+            metrics: self.kubelet_metrics(now),
             is_stalled: false,
             is_pending: false,
         }

@@ -9,6 +9,7 @@ use crate::world::copies::CopiesSeen;
 use crate::world::keys::KeysSeen;
 use crate::world::kubelet::SyncsSeen;
 use crate::world::kubelet::errors::KubeletError;
+use crate::world::kubelet::metrics::MetricsSeen;
 use crate::world::privileges::Privileges;
 use crate::world::readers::{ContainersSeen, KnownHabit, ReadersSeen};
 use crate::world::refusals::{PodsAtAddress, ServerLogSeen};
@@ -63,6 +64,8 @@ pub enum Observation {
     Syncs(SyncsSeen),
     /// Errors that kubelet logged about tokens and their volumes.
     KubeletErrors(Vec<KubeletError>),
+    /// What kubelet answered to a request for its metrics.
+    KubeletMetrics(MetricsSeen),
     /// Habits that an earlier agent on this node learned.
     Habits(Vec<KnownHabit>),
     /// The processes of a pod.

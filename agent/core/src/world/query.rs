@@ -16,4 +16,6 @@ pub enum Query {
     Keys,
     /// Request the pods with this address, from which requests were refused.
     PodsAtAddress(IpAddr),
+    /// Request kubelet's metrics: a token is not renewed, and nothing names the cause.
+    KubeletMetrics,
 }

@@ -46,7 +46,7 @@ pub(in crate::cli) struct Missing {
 fn account(query: Query) -> Option<AccountName> {
     match query {
         Query::ServiceAccount(account) => Some(account),
-        Query::Keys | Query::PodsAtAddress(_) => None,
+        Query::Keys | Query::PodsAtAddress(_) | Query::KubeletMetrics => None,
     }
 }
 

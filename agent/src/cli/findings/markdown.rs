@@ -149,6 +149,10 @@ The agent on the node works without one of its sources: `tokenwatch.sources.up` 
      `kubelet.journalDirs` of the chart).
 - `podevents`: `kubernetes.pod_events` is set, and the agent may not list and watch events. The \
      chart's `kubernetes.podEvents` sets the switch and grants the rights.
+- `kubeletmetrics`: `kubelet.metrics` is set, and the agent cannot read kubelet's metrics. Its \
+     certificate is not verified, the agent may not get `nodes/metrics`, or kubelet does not \
+     reach the API server to ask about the agent's token. The reason says which; without a \
+     verified certificate the agent sends no request.
 - `accountwatch`: `kubernetes.account_watch` is set, and the agent may not list and watch service \
      accounts. It then notices a deleted account within 20 minutes, not within seconds. The \
      chart's `kubernetes.accountWatch` sets the switch and grants the rights.

@@ -19,6 +19,7 @@ mod issued;
 mod keys;
 mod kubelet;
 mod logged;
+mod metrics;
 mod posture;
 mod readers;
 mod rejecting;
@@ -158,7 +159,7 @@ fn account(uid: Option<&str>) -> Observation {
 fn queries(outcome: &Outcome) -> Vec<String> {
     let account = |query: &'_ Query| match query {
         Query::ServiceAccount(account) => Some(account.name.clone()),
-        Query::Keys | Query::PodsAtAddress(_) => None,
+        Query::Keys | Query::PodsAtAddress(_) | Query::KubeletMetrics => None,
     };
     outcome.queries.iter().filter_map(account).collect()
 }

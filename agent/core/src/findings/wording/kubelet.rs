@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::names::plural;
 use super::unsynced::UNSYNCED_SINCE;
-use super::{logged, logged_remedy, remedy};
+use super::{logged, logged_remedy, metrics, remedy};
 use crate::base::text::shown;
 use crate::base::time::{Delta, Reading, Wall};
 use crate::base::value::Attributes;
@@ -122,23 +122,32 @@ pub(crate) fn kubelet(
     let first = tokens.first(world);
     let what = what(stall, &tokens, world, idle);
     let cause = tokens.cause(world, now);
+    let metrics = world.kubelet_metrics(now);
+    let by_metrics = || metrics.as_ref().map(metrics::sentence);
     let summary = format!(
         "kubelet on node {} {what} {} First: {}.{} {reach}",
         shown(node),
         tokens.expiry(now.wall),
         first.first().map_or("none left", |name| name.as_str()),
-        cause.as_ref().map(Cause::sentence).unwrap_or_default(),
+        cause.as_ref().map(Cause::sentence).or_else(by_metrics).unwrap_or_default(),
     );
     let of_cause = cause.as_ref().map(Cause::evidence).unwrap_or_default();
+    let of_metrics = metrics.as_ref().map(metrics::evidence).unwrap_or_default();
+    let likely = || metrics?.sign?.cause();
     Finding {
         code: Code::KubeletStalled,
         severity: stall.severity,
         subject: Subject::node(node),
         summary,
         deadline: tokens.deadlines.map(|(first, _)| first),
-        evidence: evidence(stall, &tokens, world).with("apiserver", reached).and(of_cause),
+        evidence: evidence(stall, &tokens, world)
+            .with("apiserver", reached)
+            .and(of_cause)
+            .and(of_metrics),
         remedy: cause
-            .and_then(|cause| logged_remedy::of_node(cause.what))
+            .map(|cause| cause.what)
+            .or_else(likely)
+            .and_then(logged_remedy::of_node)
             .unwrap_or_else(remedy::of_kubelet),
         trace: None,
     }

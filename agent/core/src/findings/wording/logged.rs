@@ -14,14 +14,18 @@ const QUOTED: usize = 110;
 
 /// The error that explains this fault, if kubelet logged one.
 pub(super) fn of<'a>(fault: TokenFault, facts: &Facts<'a>) -> Option<Logged<'a>> {
-    let is_of_rotation = matches!(
+    facts.kubelet.logged.filter(|_| is_of_rotation(fault))
+}
+
+/// Whether the fault is that kubelet did not replace the token.
+pub(super) fn is_of_rotation(fault: TokenFault) -> bool {
+    matches!(
         fault,
         TokenFault::RotationLate
             | TokenFault::RotationStalled
             | TokenFault::Unsynced(_)
             | TokenFault::Expired
-    );
-    facts.kubelet.logged.filter(|_| is_of_rotation)
+    )
 }
 
 /// The sentence, with a space before it.
@@ -59,7 +63,12 @@ fn beside(logged: &Logged<'_>) -> &'static str {
     if is_missing && logged.has_account {
         return " The API server has shown this agent that the account exists.";
     }
-    match logged.reaches_api.filter(|_| is_away) {
+    own_reach(logged.reaches_api.filter(|_| is_away))
+}
+
+/// Whether this agent reaches the API server, where kubelet does not.
+pub(super) fn own_reach(reaches_api: Option<bool>) -> &'static str {
+    match reaches_api {
         Some(true) => " This agent reaches the API server, so look at kubelet's own connection.",
         Some(false) => " This agent does not reach the API server either.",
         None => "",

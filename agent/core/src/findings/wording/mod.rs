@@ -17,6 +17,7 @@ mod kubelet;
 mod lifetime;
 mod logged;
 mod logged_remedy;
+mod metrics;
 mod missing;
 mod mount_frozen;
 mod names;

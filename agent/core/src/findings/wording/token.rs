@@ -2,7 +2,9 @@
 
 use super::lifetime::time_left;
 use super::parts::{GENERATION, Parts, identity_of};
-use super::{audience, by_hand, kept, logged, logged_remedy, names, remedy, subpath, unsynced};
+use super::{
+    audience, by_hand, kept, logged, logged_remedy, metrics, names, remedy, subpath, unsynced,
+};
 use crate::base::text::shown;
 use crate::base::time::{Delta, Reading, Wall};
 use crate::base::value::Attributes;
@@ -42,8 +44,11 @@ pub(crate) fn token(
 fn parts_of(symptom: TokenSymptom, facts: &Facts<'_>, now: Wall) -> Parts {
     let fault = symptom.fault;
     let logged = logged::of(fault, facts);
-    let why = logged.as_ref().map(logged::sentence).unwrap_or_default();
+    let metrics = metrics::of(fault, facts);
+    let by_metrics = || metrics.as_ref().map(metrics::sentence);
+    let why = logged.as_ref().map(logged::sentence).or_else(by_metrics).unwrap_or_default();
     let of_error = logged.map(|logged| logged::evidence(&logged, facts)).unwrap_or_default();
+    let of_error = of_error.and(metrics.as_ref().map(metrics::evidence).unwrap_or_default());
     Parts {
         summary: summary(fault, facts, now) + &why,
         deadline: deadline(fault, facts),
@@ -52,16 +57,18 @@ fn parts_of(symptom: TokenSymptom, facts: &Facts<'_>, now: Wall) -> Parts {
     }
 }
 
-/// The remedy for the cause that kubelet logged, or else for the symptom. A token that is late for
-/// some minutes needs none yet.
+/// The remedy for the cause that kubelet logged, or that its metrics show, or else for the symptom.
+/// A token that is late for some minutes needs none yet.
 fn remedy_of(symptom: TokenSymptom, facts: &Facts<'_>) -> Remedy {
     let (pod, generation) = (facts.pod_ref(), facts.generation());
     let is_pending =
         symptom.fault == TokenFault::RotationLate && symptom.severity == Severity::Info;
-    let logged = logged::of(symptom.fault, facts).filter(|_| !is_pending);
+    let by_kubelet = logged::of(symptom.fault, facts).map(|logged| logged.error.cause);
+    let by_metrics = || metrics::of(symptom.fault, facts)?.sign?.cause();
+    let cause = by_kubelet.or_else(by_metrics).filter(|_| !is_pending);
     let claims = generation.map(|generation| &generation.claims);
-    logged
-        .and_then(|logged| logged_remedy::of_token(logged.error.cause, &pod, claims))
+    cause
+        .and_then(|cause| logged_remedy::of_token(cause, &pod, claims))
         .unwrap_or_else(|| remedy::of_token(symptom, &pod, generation))
 }
 

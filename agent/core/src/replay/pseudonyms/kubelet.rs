@@ -1,9 +1,10 @@
-//! The errors of kubelet without names.
+//! The errors of kubelet without names, and its metrics.
 
 use super::Pseudonyms;
 use super::names::Kind;
 use super::text::Own;
 use crate::world::kubelet::errors::{ErrorPod, ErrorScope, KubeletError};
+use crate::world::kubelet::metrics::{KubeletCounters, MetricsSeen, RequestCounts};
 
 impl Pseudonyms {
     pub(super) fn kubelet_error(&self, error: KubeletError) -> KubeletError {
@@ -49,4 +50,37 @@ fn own_names(pod: &ErrorPod, of: &ErrorScope) -> Own {
         ErrorScope::Request { audiences, .. } => own.add(audiences.iter().map(String::as_str)),
     }
     own
+}
+
+/// Numbers alone: taken apart, so that a new field is looked at.
+pub(super) fn metrics(seen: MetricsSeen) -> MetricsSeen {
+    let counters = match seen {
+        MetricsSeen::Counters(counters) => counters,
+        MetricsSeen::Refused(_) | MetricsSeen::Closed => return seen,
+    };
+    let KubeletCounters {
+        started,
+        requests,
+        failed_mounts,
+        pod_syncs,
+        renew_errors,
+        certificate_left,
+    } = counters;
+    let RequestCounts { accepted, unauthorized, forbidden, throttled, failed, unanswered } =
+        requests;
+    MetricsSeen::Counters(KubeletCounters {
+        started,
+        requests: RequestCounts {
+            accepted,
+            unauthorized,
+            forbidden,
+            throttled,
+            failed,
+            unanswered,
+        },
+        failed_mounts,
+        pod_syncs,
+        renew_errors,
+        certificate_left,
+    })
 }

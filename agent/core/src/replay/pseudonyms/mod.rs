@@ -139,6 +139,9 @@ impl Pseudonyms {
             Observation::KubeletErrors(errors) => Observation::KubeletErrors(
                 errors.into_iter().map(|one| self.kubelet_error(one)).collect(),
             ),
+            Observation::KubeletMetrics(seen) => {
+                Observation::KubeletMetrics(kubelet::metrics(seen))
+            }
             Observation::Habits(habits) => {
                 Observation::Habits(habits.into_iter().map(|one| self.known_habit(one)).collect())
             }

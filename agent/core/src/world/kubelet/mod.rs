@@ -1,8 +1,9 @@
 //! This node's kubelet: its settings, the step of the clock that it has to catch up with, its syncs
-//! of volumes, and the errors that it logged.
+//! of volumes, the errors that it logged, and its metrics.
 
 pub mod errors;
 mod judge;
+pub mod metrics;
 mod rhythm;
 mod seen;
 mod silence;
@@ -14,6 +15,7 @@ pub use syncs::Syncs;
 pub(crate) use syncs::SyncsChanged;
 
 use errors::Errors;
+use metrics::Metrics;
 
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
 use crate::world::clocks::Step;
@@ -48,12 +50,16 @@ pub struct Kubelet {
     pub syncs: Syncs,
     /// What it logged about them.
     pub errors: Errors,
+    /// What its metrics show.
+    pub metrics: Metrics,
 }
 
 impl Kubelet {
     /// A kubelet with nothing to catch up with.
     pub fn new(policy: KubeletPolicy) -> Self {
-        Self { policy, catching_up: None, syncs: Syncs::default(), errors: Errors::default() }
+        let (syncs, errors) = (Syncs::default(), Errors::default());
+        let metrics = Metrics::new(policy.metrics);
+        Self { policy, catching_up: None, syncs, errors, metrics }
     }
 
     /// The settings that affect rotation.

@@ -137,7 +137,7 @@ proptest! {
         // At first, errors make it sync each pod more often.
         let mut node = Simulated::new(pods, if errors > 0 { 10 } else { period }, seed);
         if errors > 0 {
-            node.policy = KubeletPolicy { sync_period: Delta::from_secs(period.max(60)) };
+            node.policy = KubeletPolicy::syncing(Delta::from_secs(period.max(60)));
         }
         node.run(errors);
         node.period = period;
@@ -380,7 +380,7 @@ fn a_report_about_a_volume_that_is_gone_is_of_nothing() {
 fn a_setting_of_kubelet_that_is_known_counts() {
     for (period, expected) in [(10, 60), (60, 190), (300, 900)] {
         let mut node = Simulated::new(20, period, 3);
-        node.policy = KubeletPolicy { sync_period: Delta::from_secs(period) };
+        node.policy = KubeletPolicy::syncing(Delta::from_secs(period));
         let stopped = node.run(period * 30 + 300).now;
         node.next[2] = None;
         node.run(period * 4 + 60);

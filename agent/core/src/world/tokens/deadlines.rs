@@ -30,20 +30,28 @@ const STALLED: Delta = Delta::from_secs(300);
 /// fifth of it, as with kubelet's. People need no more than a week.
 const BY_HAND: Delta = Delta::from_secs(7 * 24 * 3_600);
 
-/// The settings of this node's kubelet that affect rotation.
+/// The settings of this node's kubelet that affect rotation, and whether it can be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KubeletPolicy {
     /// kubelet's `syncFrequency`. Default 60 s.
     pub sync_period: Delta,
+    /// Whether the agent can request its metrics.
+    #[serde(default)] // a recording of an older agent lacks it
+    pub metrics: bool,
 }
 
 impl Default for KubeletPolicy {
     fn default() -> Self {
-        Self { sync_period: DEFAULT_SYNC_PERIOD }
+        Self::syncing(DEFAULT_SYNC_PERIOD)
     }
 }
 
 impl KubeletPolicy {
+    /// Of a kubelet with this `syncFrequency`.
+    pub fn syncing(sync_period: Delta) -> Self {
+        Self { sync_period, metrics: false }
+    }
+
     /// The longest time that a healthy kubelet needs to notice that a token is due, and to replace
     /// it.
     pub fn patience(self) -> Delta {
@@ -257,8 +265,7 @@ mod tests {
     #[test]
     fn a_longer_sync_period_moves_late_and_stalled_out_and_a_shorter_one_does_not() {
         let token = claims(IAT, 43_200, None);
-        let at =
-            |secs| Deadlines::of(&token, &KubeletPolicy { sync_period: Delta::from_secs(secs) });
+        let at = |secs| Deadlines::of(&token, &KubeletPolicy::syncing(Delta::from_secs(secs)));
         assert_eq!((at(120).late - at(120).due).as_secs(), 240);
         assert_eq!((at(120).stalled - at(120).due).as_secs(), 600);
         assert_eq!(at(10), at(60));
@@ -333,7 +340,7 @@ mod tests {
             lifetime in 0..i64::from(u32::MAX),
             sync in any::<i64>(),
         ) {
-            let kubelet = KubeletPolicy { sync_period: Delta::from_secs(sync) };
+            let kubelet = KubeletPolicy::syncing(Delta::from_secs(sync));
             let of_kubelet = claims(iat, lifetime, None);
             let mut by_hand = of_kubelet.clone();
             by_hand.binding.pod = None;
