@@ -9,6 +9,7 @@ mod demo;
 mod explain;
 mod findings;
 mod flags;
+mod input;
 mod log;
 mod output;
 mod readers;

@@ -39,6 +39,7 @@ pub async fn run(
             alerts = left.alerts_left,
             spans = left.spans_left,
             flushed = !left.unfinished,
+            saved = !left.unsaved,
             "stopped; some telemetry was not sent"
         );
     }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,6 +18,7 @@ use super::Error;
 use super::format::{Content, VERSION, path_in};
 use crate::clocks;
 use crate::recurring::Recurring;
+use crate::regular_file;
 
 /// How often the file is written without a change. After a restart the agent knows to the minute
 /// how long none was running.
@@ -218,14 +218,8 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         std::fs::create_dir_all(directory)?;
     }
     let new = path.with_extension("json.new");
-    let mut file = create(&new)?;
+    let mut file = regular_file::create(&new)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(new, path)
-}
-
-fn create(path: &Path) -> io::Result<std::fs::File> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    options.mode(0o600).custom_flags(libc::O_NOFOLLOW).open(path)
 }
