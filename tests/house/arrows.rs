@@ -74,6 +74,7 @@ const AGENT: &[(&str, &[&str])] = &[
             "discovery",
             "environment",
             "kubernetes",
+            "proc",
             "recorder",
             "sinks",
             "sources",

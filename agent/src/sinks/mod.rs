@@ -130,7 +130,8 @@ impl std::fmt::Display for ShutdownReport {
             return f.write_str("everything was sent");
         }
         let rest = if self.unfinished { ", and the last flush timed out" } else { "" };
-        let unsaved = if self.unsaved { ", and the state file was not written in time" } else { "" };
+        let unsaved =
+            if self.unsaved { ", and the state file was not written in time" } else { "" };
         let (alerts, spans) = (self.alerts_left, self.spans_left);
         write!(f, "not sent: {alerts} alerts, {spans} spans{rest}{unsaved}")
     }

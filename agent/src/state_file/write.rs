@@ -24,6 +24,9 @@ use crate::regular_file;
 /// how long none was running.
 const INTERVAL: Duration = Duration::from_mins(1);
 
+/// A disk that takes longer for a few kilobytes hangs.
+const SLOW: Duration = Duration::from_secs(30);
+
 /// Where the state is saved, for which node, and what it is at start.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -161,7 +164,14 @@ impl Writer {
         }
         let (file, findings, habits) = (self.file.clone(), self.delivered.clone(), (self.habits)());
         // On a thread for blocking work, because a disk may be slow.
-        let written = tokio::task::spawn_blocking(move || file.write(&findings, habits)).await;
+        let mut writing = tokio::task::spawn_blocking(move || file.write(&findings, habits));
+        let Ok(written) = tokio::time::timeout(SLOW, &mut writing).await else {
+            tracing::warn!(
+                "active findings not saved: the disk of state.dir has not answered for 30 s; after \
+                 a restart the agent raises them again"
+            );
+            return drop(writing.await); // never two at once
+        };
         if let Ok(written) = written {
             self.log(&written);
         }
