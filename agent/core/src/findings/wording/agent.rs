@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::names::plural;
 use super::remedy;
 use crate::base::text::shown;
-use crate::base::time::Delta;
+use crate::base::time::{Delta, Reading};
 use crate::base::value::Attributes;
 use crate::findings::{Code, Finding, MAX_NAMED, Severity, Subject};
 use crate::world::observation::{BlindSpot, DeliveryState};
@@ -38,9 +38,9 @@ impl<'a> Spots<'a> {
     }
 }
 
-/// The finding about what the agent cannot see: kubelet roots, pods and volumes.
-pub(crate) fn blind(node: &str, spots: &[BlindSpot]) -> Option<Finding> {
-    let first = spots.first()?;
+/// The finding about what the agent cannot see: kubelet roots, pods and volumes, and what sources
+/// that stand still would read, each with when its read began.
+pub(crate) fn blind(node: &str, spots: &[BlindSpot], still: &[(&str, Reading)]) -> Option<Finding> {
     let kinds = Spots::new(spots);
     let sentence = |(at, (what, reason)): (usize, (String, &str))| match at {
         0 => {
@@ -48,10 +48,47 @@ pub(crate) fn blind(node: &str, spots: &[BlindSpot]) -> Option<Finding> {
         }
         _ => format!("It also cannot see {what}: {}.", shown(reason)),
     };
-    let sentences: Vec<String> = kinds.described().enumerate().map(sentence).collect();
-    let summary = format!("{} It does not watch the tokens there.", sentences.join(" "));
-    let evidence = blind_evidence(spots, &kinds).with("directory", &first.directory);
-    Some(finding(node, Code::AgentBlind, summary, evidence))
+    let hidden = kinds.described().enumerate().map(sentence);
+    let unwatched = (!spots.is_empty()).then(|| "It does not watch the tokens there.".to_owned());
+    let sentences: Vec<String> =
+        still_sentence(node, still).into_iter().chain(hidden).chain(unwatched).collect();
+    let evidence = blind_evidence(spots, &kinds)
+        .with_some("directory", spots.first().map(|first| first.directory.as_str()));
+    let evidence = with_still(evidence, still);
+    let is_any = !spots.is_empty() || !still.is_empty();
+    is_any.then(|| finding(node, Code::AgentBlind, sentences.join(" "), evidence))
+}
+
+/// What is said of sources that stand still. Nothing is claimed of what happened since.
+fn still_sentence(node: &str, still: &[(&str, Reading)]) -> Option<String> {
+    let since = still.iter().map(|(_, since)| since.wall).min()?;
+    let what: Vec<&str> = still.iter().map(|(source, _)| read_by(source)).collect();
+    Some(format!(
+        "This agent cannot read {} on node {}: a read that began at {} has not returned, as on a \
+         file system that hangs. What it reports of that is as old.",
+        what.join(", "),
+        shown(node),
+        since.rfc3339()
+    ))
+}
+
+/// What a source reads, in words.
+fn read_by(source: &str) -> &str {
+    match source {
+        "files" => "the token files",
+        "copies" => "the copies of tokens on the host",
+        "readers" => "who reads tokens",
+        "processes" => "the processes of pods",
+        other => other,
+    }
+}
+
+fn with_still(evidence: Attributes, still: &[(&str, Reading)]) -> Attributes {
+    let names: Vec<String> = still.iter().map(|(source, _)| (*source).to_owned()).collect();
+    let since = still.iter().map(|(_, since)| since.wall).min();
+    evidence
+        .with_some("standing_still", (!names.is_empty()).then_some(names.as_slice()))
+        .with_some("last_read", since)
 }
 
 fn blind_evidence(spots: &[BlindSpot], kinds: &Spots<'_>) -> Attributes {
@@ -183,17 +220,17 @@ mod tests {
         ];
         for (spots, expected) in table {
             assert_eq!(
-                blind("n", &spots).unwrap().summary,
+                blind("n", &spots, &[]).unwrap().summary,
                 format!("{expected} It does not watch the tokens there.")
             );
         }
-        assert_eq!(blind("n", &[]), None);
+        assert_eq!(blind("n", &[], &[]), None);
     }
 
     #[test]
     fn a_root_is_not_counted_as_a_pod_or_volume() {
         let spots = [spot("*", "*", "/j", "r"), spot("b", "v", "/k/v", "s")];
-        let evidence = blind("n", &spots).unwrap().evidence;
+        let evidence = blind("n", &spots, &[]).unwrap().evidence;
         let get = |name| evidence.get(name).cloned();
         assert_eq!((get("pods"), get("volumes")), (Some(1_usize.into()), Some(1_usize.into())));
         assert_eq!(
