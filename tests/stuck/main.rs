@@ -8,8 +8,12 @@ mod agent;
 #[path = "../support/alone.rs"]
 mod alone;
 mod files;
+mod hangs;
 mod hung;
 #[allow(dead_code)] // not every test that includes this file uses all of it
 #[path = "../support/node.rs"]
 mod node;
 mod streams;
+#[allow(dead_code)]
+#[path = "../support/web.rs"]
+mod web;

@@ -180,8 +180,10 @@ impl World {
             }
             Observation::Source(state) => return self.source(state),
             Observation::Standstill(seen) => {
+                let are_files = seen.is_of_files();
                 self.visibility.stands(seen);
-                return Changed::node().with(ChangedTokens::All);
+                let none = ChangedTokens::These(Vec::new());
+                return Changed::node().with(if are_files { ChangedTokens::All } else { none });
             }
             Observation::Privileges(privileges) => self.visibility.granted(privileges),
             Observation::Kernel(kernel) => self.clock.kernel(&kernel),

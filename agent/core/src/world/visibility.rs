@@ -161,6 +161,13 @@ impl BlindSpot {
     }
 }
 
+impl Standstill {
+    /// Whether the source reports token files.
+    pub(super) fn is_of_files(&self) -> bool {
+        self.source == FILES
+    }
+}
+
 impl SourceState {
     /// Whether the source reports token files.
     pub(super) fn is_of_files(&self) -> bool {
