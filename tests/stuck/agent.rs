@@ -1,7 +1,7 @@
 //! A running agent, and what it prints.
 
 use std::io::{BufRead as _, BufReader, Read};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -91,4 +91,25 @@ fn pass(from: Option<impl Read + Send + 'static>, to: Sender<String>) {
     std::thread::spawn(move || {
         BufReader::new(from).lines().map_while(Result::ok).all(|line| to.send(line).is_ok())
     });
+}
+
+/// Runs a command that must not wait.
+pub(crate) fn finished(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tokenwatch"));
+    let command = bare(&mut command).args(arguments).stdin(Stdio::null());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let started = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if started.elapsed() > PATIENCE {
+            child.kill().unwrap();
+            panic!("{arguments:?} does not end");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.wait_with_output().unwrap()
+}
+
+/// What a command printed to standard error.
+pub(crate) fn error(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }

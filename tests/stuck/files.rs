@@ -1,14 +1,14 @@
 //! Something else where the agent expects a file, and a disk that hangs.
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
-use crate::agent::{Agent, LONGEST_END, PATIENCE};
+use crate::agent::{Agent, LONGEST_END, PATIENCE, error, finished};
 use crate::alone::is_alone;
 use crate::hung::{Hung, mounted};
 use crate::node::{Node, bare, payload, token};
@@ -16,26 +16,6 @@ use crate::node::{Node, bare, payload, token};
 fn pipe(path: &Path) -> &Path {
     mkfifo(path, Mode::S_IRWXU).unwrap();
     path
-}
-
-/// Runs a command that must not wait.
-fn finished(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tokenwatch"));
-    let command = bare(&mut command).args(arguments).stdin(Stdio::null());
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let started = Instant::now();
-    while child.try_wait().unwrap().is_none() {
-        if started.elapsed() > PATIENCE {
-            child.kill().unwrap();
-            panic!("{arguments:?} does not end");
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    child.wait_with_output().unwrap()
-}
-
-fn error(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::agent::{Agent, LONGEST_END, PATIENCE};
+use crate::agent::{Agent, LONGEST_END, PATIENCE, error, finished};
 use crate::alone::is_alone;
 use crate::hung::{Hung, mounted};
 use crate::node::{Node, payload, token};
@@ -65,4 +65,19 @@ fn a_file_system_that_hangs_is_reported_and_accuses_nobody() {
     agent.signal(Signal::SIGTERM);
     let (status, took, _) = agent.end();
     assert!(status.success() && took < LONGEST_END, "{status} after {took:?}");
+}
+
+#[test]
+fn a_check_of_a_file_system_that_hangs_ends_with_a_sentence() {
+    if !is_alone("stuck::hangs::a_check_of_a_file_system_that_hangs_ends_with_a_sentence") {
+        return;
+    }
+    let node = node_before_the_rotation();
+    let root = node.root().to_str().unwrap().to_owned();
+    let Some(_hung) = Hung::over(&node.root().join("pods")) else { return };
+    let started = Instant::now();
+    let output = finished(&["check", "--time-limit", "2s", "--root", &root]);
+    assert_eq!(output.status.code(), Some(2), "{}", error(&output));
+    assert!(error(&output).contains("took longer than 2.0s"), "{}", error(&output));
+    assert!(started.elapsed() < Duration::from_secs(2) + LONGEST_END, "{:?}", started.elapsed());
 }
