@@ -2,6 +2,7 @@
 //! engine to the sinks, and queries from the engine to the source that answers them. Nothing is
 //! decided here.
 
+mod drive;
 mod engine;
 mod error;
 mod heartbeat;
@@ -11,15 +12,14 @@ mod queries;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokenwatch_core::base::text::shown;
 use tokenwatch_core::engine::{Config, Report, Status};
 use tokenwatch_core::ledger::Restored;
 use tokenwatch_core::world::cluster::AccountName;
-use tokenwatch_core::world::observation::{DeliveryState, Observation};
+use tokenwatch_core::world::observation::Observation;
 use tokenwatch_core::world::privileges::{Level, Privileges};
 use tokenwatch_core::world::readers::KnownHabit;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
@@ -40,6 +40,7 @@ use crate::sources::{
     api_clock, controller_lease, kernel, keys, kubelet_log, kubelet_metrics, pod_addresses, pods,
     privileges, readers, server_logs, service_accounts,
 };
+use drive::Drive;
 use engine::SharedEngine;
 pub use error::Error;
 use queries::{Queries, Waiting};
@@ -109,10 +110,12 @@ pub async fn run<S>(
     let mut sources = start_sources(&plan, level, &sender, waiting);
     drop(sender);
     let delivery = sinks.delivery();
+    let watchdog = &plan.files.watchdog;
+    let drive = Drive { engine: &engine, sinks: &sinks, queries: &queries, watchdog };
     let giving_back = tokio::spawn(idle_code::give_back(plan.files.rescanned.clone()));
     tokio::select! {
         () = stop => {}
-        () = drive(&engine, &sinks, &mut observations, delivery, &queries) => {}
+        () = drive.run(&mut observations, delivery) => {}
         () = sinks.closed() => return Err(Error::OutputClosed),
         Some(_) = sources.join_next() => return Err(Error::SourceEnded),
     }
@@ -190,8 +193,8 @@ fn start_sources(
     let files = FilesConfig { followers: volumes, ..plan.files.clone() };
     sources.spawn(volumes::run(files, observations.clone()));
     if let Some(config) = &plan.copies {
-        let keys = plan.files.keys.clone();
-        sources.spawn(copies::run(config.clone(), keys, observations.clone()));
+        let (keys, watchdog) = (plan.files.keys.clone(), plan.files.watchdog.clone());
+        sources.spawn(copies::run(config.clone(), keys, watchdog, observations.clone()));
     }
     start_server_logs(&mut sources, plan, observations);
     start_kubelet_logs(&mut sources, plan, observations);
@@ -216,21 +219,23 @@ fn start_sources(
 
 /// Starts the sources of what an API server on this node logs, as far as the settings ask for it.
 fn start_server_logs(sources: &mut JoinSet<()>, plan: &Plan, observations: &Sender<Observation>) {
+    let watchdog = || plan.files.watchdog.clone();
     if let Some(config) = &plan.server_logs {
-        sources.spawn(server_logs::run(config.clone(), observations.clone()));
+        sources.spawn(server_logs::run(config.clone(), watchdog(), observations.clone()));
     }
     if let Some(config) = &plan.server_journal {
-        sources.spawn(server_logs::run_journal(config.clone(), observations.clone()));
+        sources.spawn(server_logs::run_journal(config.clone(), watchdog(), observations.clone()));
     }
 }
 
 /// Starts the sources of what kubelet logs, as far as the settings ask for it.
 fn start_kubelet_logs(sources: &mut JoinSet<()>, plan: &Plan, observations: &Sender<Observation>) {
+    let watchdog = || plan.files.watchdog.clone();
     if let Some(config) = &plan.kubelet_log.files {
-        sources.spawn(kubelet_log::run_files(config.clone(), observations.clone()));
+        sources.spawn(kubelet_log::run_files(config.clone(), watchdog(), observations.clone()));
     }
     if let Some(config) = &plan.kubelet_log.journal {
-        sources.spawn(kubelet_log::run_journal(config.clone(), observations.clone()));
+        sources.spawn(kubelet_log::run_journal(config.clone(), watchdog(), observations.clone()));
     }
     if let Some(client) = plan.apiserver.as_ref().filter(|_| plan.kubelet_log.events) {
         let (client, node) = (Arc::clone(client), plan.engine.node.clone());
@@ -250,12 +255,14 @@ fn start_readers(
         return TokenVolumes::default();
     }
     if level >= Level::HostPid {
-        sources.spawn(processes::run(plan.processes.clone(), observations.clone()));
+        let watchdog = plan.files.watchdog.clone();
+        sources.spawn(processes::run(plan.processes.clone(), watchdog, observations.clone()));
     }
     match TokenVolumes::followed() {
         Ok(volumes) => {
             let openers = start_openers(sources, plan, observations);
-            sources.spawn(readers::run(volumes.clone(), openers, observations.clone()));
+            let watchdog = plan.files.watchdog.clone();
+            sources.spawn(readers::run(volumes.clone(), openers, watchdog, observations.clone()));
             volumes
         }
         Err(error) => {
@@ -296,40 +303,4 @@ fn start_accounts(
     }
     let client = Arc::clone(client);
     sources.spawn(service_accounts::run(client, queries, observations.clone(), followed));
-}
-
-/// Steps the engine with each observation, or with a tick when it is due.
-async fn drive(
-    engine: &SharedEngine,
-    sinks: &Sinks,
-    observations: &mut Receiver<Observation>,
-    mut delivery: watch::Receiver<DeliveryState>,
-    queries: &Queries,
-) {
-    loop {
-        let observation = tokio::select! {
-            Some(observation) = observations.recv() => observation,
-            Ok(()) = delivery.changed() => {
-                Observation::Delivery(delivery.borrow_and_update().clone())
-            }
-            () = tokio::time::sleep(engine.until_next_wake()) => Observation::Tick,
-        };
-        log_health(&observation);
-        let outcome = engine.step(observation);
-        queries.send(outcome.queries);
-        if !outcome.reports.is_empty() {
-            sinks.take(outcome.reports);
-        }
-    }
-}
-
-/// The metric shows that a source is degraded; the log adds the reason and what the agent does
-/// instead.
-fn log_health(observation: &Observation) {
-    let Observation::Source(state) = observation else { return };
-    if let Some(reason) = &state.degraded {
-        warn!(source = %state.source, reason = %shown(reason), "source is degraded");
-    } else {
-        info!(source = %state.source, "source works");
-    }
 }

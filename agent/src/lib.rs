@@ -22,6 +22,7 @@ pub mod proc;
 pub mod reader_list;
 pub mod recorder;
 pub mod recurring;
+pub mod regular_file;
 pub mod setup;
 pub mod sinks;
 pub mod sources;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokenwatch::sources::token_volumes::TokenVolumes;
 use tokenwatch::sources::volumes::FilesConfig;
+use tokenwatch::sources::watchdog::Watchdog;
 use tokenwatch::sources::{readers, volumes};
 use tokenwatch_core::base::time::Delta;
 use tokenwatch_core::world::observation::Observation;
@@ -66,7 +67,7 @@ fn in_time() -> Result<usize, Box<dyn Error>> {
     };
     let (sender, mut seen) = channel(QUEUE);
     runtime.spawn(volumes::run(config, sender.clone()));
-    runtime.spawn(readers::run(followers, None, sender));
+    runtime.spawn(readers::run(followers, None, Watchdog::default(), sender));
     while watched(&mut seen) == [0, 0] {
         std::thread::sleep(EVERY);
     }

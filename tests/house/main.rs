@@ -57,6 +57,7 @@ rules! {
     rooms::nothing_in_the_repository_is_about_one_machine,
     rooms::one_file_opens_tokens,
     rooms::one_file_reads_clocks,
+    rooms::an_open_by_path_waits_for_nobody,
     rooms::one_file_reads_the_environment,
     rooms::one_file_writes_to_the_terminal,
     rooms::one_room_reads_proc,

@@ -201,7 +201,12 @@ fn rooms() -> Vec<Mutation> {
         append(
             "one_file_opens_tokens",
             "agent/src/sources/volumes/stray.rs",
-            "fn stray() { std::fs::read(0); }",
+            "fn stray() { unistd::read(0); }",
+        ),
+        append(
+            "an_open_by_path_waits_for_nobody",
+            "agent/src/sinks/mod.rs",
+            "fn stray() { std::fs::File::open(0); }",
         ),
         append("one_file_reads_clocks", "agent/src/sinks/mod.rs", "fn stray() { Instant::now(); }"),
         append(
@@ -245,11 +250,7 @@ fn rooms() -> Vec<Mutation> {
         append(pure, "agent/core/src/base/time.rs", "fn stray() { std::fs::read(0); }"),
         append(pure, "agent/core/src/base/time.rs", "async fn stray() {}"),
         append("one_room_reads_proc", "agent/src/sinks/mod.rs", "use procfs::process;"),
-        append(
-            "the_encoders_are_pure",
-            "agent/otlp/src/lib.rs",
-            "fn stray() { std::fs::read(0); }",
-        ),
+        append("the_encoders_are_pure", "agent/otlp/src/lib.rs", "fn stray() { unistd::read(0); }"),
         append(
             "the_laboratory_is_given_the_time",
             "agent/lab/src/signer.rs",

@@ -126,6 +126,24 @@ pub(crate) fn one_file_reads_the_environment(tree: &Tree) -> Vec<String> {
     only_in(tree, "agent/src", ENVIRONMENT, &["agent/src/environment.rs"])
 }
 
+/// An open by path may wait: for the other end of a named pipe that somebody put there. So one file
+/// has the careful one. What opens otherwise says why it cannot block: a recording is always a new
+/// file, the files of procfs are the kernel's, and the others pass flags to openat(2).
+pub(crate) fn an_open_by_path_waits_for_nobody(tree: &Tree) -> Vec<String> {
+    let opening = [
+        "File::open",
+        "File::create",
+        "File::options",
+        "OpenOptions",
+        "fs::read(",
+        "fs::read_to_string",
+        "fs::write",
+        "fs::copy",
+    ];
+    let careful = ["agent/src/regular_file.rs", "agent/src/recorder/file.rs", "agent/src/proc/"];
+    only_in(tree, "agent/src", &opening, &careful)
+}
+
 /// What people read leaves the process through one file, which lets no token pass. clap prints
 /// help, and usage errors in which nothing is to be hidden.
 pub(crate) fn one_file_writes_to_the_terminal(tree: &Tree) -> Vec<String> {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use tokenwatch::sources::token_volumes::TokenVolumes;
 use tokenwatch::sources::volumes::FilesConfig;
+use tokenwatch::sources::watchdog::Watchdog;
 use tokenwatch::sources::{readers, volumes as files};
 use tokenwatch_core::world::observation::Observation;
 use tokenwatch_core::world::readers::ReaderEvent;
@@ -68,7 +69,7 @@ impl Bed {
         };
         let (sender, seen) = channel(queue);
         tokio::spawn(files::run(config, sender.clone()));
-        tokio::spawn(readers::run(followers, None, sender));
+        tokio::spawn(readers::run(followers, None, Watchdog::default(), sender));
         Self { node, seen, lines: Vec::new() }
     }
 

@@ -247,6 +247,9 @@ pub(super) struct CheckArguments {
     /// Secret-based tokens: those look used then.
     #[arg(long)]
     pub(super) token_review: bool,
+    /// Time limit of the look at the node, 1s to 1h. Exit status 2 if it takes longer
+    #[arg(long, value_name = "DURATION", value_parser = time_limit, default_value = "1m")]
+    pub(super) time_limit: Delta,
     #[command(flatten)]
     pub(super) look: Look,
     #[command(flatten)]
@@ -259,6 +262,13 @@ pub(super) struct Look {
     /// Time to look at readers if no agent answers, at most 10m
     #[arg(long = "for", value_name = "DURATION", value_parser = look_span, default_value = "10s")]
     pub(super) span: Delta,
+}
+
+/// A file system that hangs for an hour does not come back.
+fn time_limit(text: &str) -> Result<Delta, String> {
+    let limit = duration(text).map_err(|error| error.to_string())?;
+    let bounds = Delta::from_secs(1)..=Delta::from_secs(3_600);
+    if bounds.contains(&limit) { Ok(limit) } else { Err("must be 1s to 1h".to_owned()) }
 }
 
 /// An agent that takes the place of this one after ten minutes would know more.

@@ -41,6 +41,10 @@ use cluster::{Cluster, Scanners};
 /// Exit status: no kubelet root could be read, or some could not and the others have no findings.
 const INCOMPLETE: u8 = 2;
 
+/// How long a look at the node may take. A volume that looks hidden takes 10 s, the time servers
+/// take up to 10 s meanwhile, and the API server has 30 s for its answers.
+pub(super) const LIMIT: Delta = Delta::from_secs(60);
+
 /// Time from the observations to the evaluation, on the engine's clock.
 const MOMENT: Delta = Delta::from_nanos(1);
 
@@ -66,12 +70,14 @@ pub(super) struct Checked {
 }
 
 /// What is asked for beside the check itself.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Beside {
     /// How long to look at readers, if they are asked for.
     pub(super) looking: Option<Delta>,
     /// Whether to ask the API server about each token.
     pub(super) token_review: bool,
+    /// How long the look at the node may take.
+    pub(super) limit: Delta,
 }
 
 /// Checks the node and prints the result; the exit status.
@@ -107,6 +113,8 @@ pub(super) enum CheckError {
     Unreadable(Vec<PathBuf>, Vec<String>),
     /// The thread that scans panicked.
     Scan(tokio::task::JoinError),
+    /// It took longer than this.
+    TooLong(Delta),
 }
 
 impl fmt::Display for CheckError {
@@ -126,6 +134,12 @@ impl fmt::Display for CheckError {
                 )
             }
             Self::Scan(error) => write!(f, "the scan of the token files failed: {error}"),
+            Self::TooLong(limit) => write!(
+                f,
+                "the look at the node took longer than {limit}, and so nothing is known of its \
+                 tokens: a file system may hang (processes in state D show that), or an answer \
+                 takes long. To wait longer, run `tokenwatch check --time-limit 5m`."
+            ),
         }
     }
 }
@@ -156,7 +170,7 @@ async fn check_all(
     environment: &Environment,
     beside: Beside,
 ) -> Result<Checked, CheckError> {
-    let (engine, mut checked) = looked(settings, environment).await?;
+    let (engine, mut checked) = looked(settings, environment, beside.limit).await?;
     if beside.token_review {
         checked.reviews = Some(reviews::of(settings, environment, &engine, &checked).await);
     }
@@ -169,11 +183,25 @@ async fn check_all(
     Ok(checked)
 }
 
-/// Looks at the node once: the engine, and what it found.
+/// Looks at the node once, within `limit`: the engine, and what it found. What waits for a file
+/// system that hangs is left behind on its thread.
 pub(super) async fn looked(
     settings: &Settings,
     environment: &Environment,
+    limit: Delta,
 ) -> Result<(Engine, Checked), CheckError> {
+    let look = tokio::spawn(look(settings.clone(), environment.clone()));
+    match tokio::time::timeout(limit.to_std(), look).await {
+        Ok(done) => done.map_err(CheckError::Scan)?,
+        Err(_) => Err(CheckError::TooLong(limit)),
+    }
+}
+
+async fn look(
+    settings: Settings,
+    environment: Environment,
+) -> Result<(Engine, Checked), CheckError> {
+    let (settings, environment) = (&settings, &environment);
     let api = api_server(settings, environment).map_err(CheckError::ApiServer)?;
     let roots = kubelet_roots(settings).map_err(CheckError::Setup)?;
     let ntp = ntp_config(settings, time_servers(settings));

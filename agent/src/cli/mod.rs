@@ -9,6 +9,7 @@ mod demo;
 mod explain;
 mod findings;
 mod flags;
+mod input;
 mod log;
 mod output;
 mod readers;
@@ -82,7 +83,8 @@ fn run_command(
         }
         Command::Check(it) => {
             let looking = it.readers.then_some(it.look.span);
-            let beside = check::Beside { looking, token_review: it.token_review };
+            let (token_review, limit) = (it.token_review, it.time_limit);
+            let beside = check::Beside { looking, token_review, limit };
             let settings = sources.as_for_run(it.settings.given())?.settings;
             on_threads(Box::pin(check::report(&settings, environment, it.output, beside)))
         }

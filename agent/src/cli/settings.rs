@@ -5,8 +5,8 @@ use std::path::Path;
 
 use tokenwatch_core::base::text::shown;
 
-use super::log;
 use super::output::{count_of, print_error};
+use super::{input, log};
 use crate::config::{Flag, Given, Loaded, Mistakes, Origin, read};
 use crate::environment::Environment;
 use crate::setup::{api_server_mistake, export_mistakes};
@@ -96,7 +96,7 @@ fn read_file(path: &Path, mistakes: &mut Mistakes) -> Option<(String, String)> {
 
 fn read_limited(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    std::fs::File::open(path)?.take(READ_LIMIT).read_to_string(&mut text)?;
+    input::open(path)?.take(READ_LIMIT).read_to_string(&mut text)?;
     Ok(text)
 }
 

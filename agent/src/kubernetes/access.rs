@@ -13,6 +13,7 @@ use kube::config::AuthInfo;
 
 use super::{ConfigError, kubeconfig};
 use crate::environment::Environment;
+use crate::regular_file;
 
 /// Where kubelet mounts a pod's service account (Kubernetes documentation, "Accessing the
 /// Kubernetes API from a Pod").
@@ -123,7 +124,7 @@ fn pod_config(server: &str, directory: &Path) -> Result<Config, ConfigError> {
     let uri = parsed(server)?;
     let (token, authorities) = (directory.join("token"), directory.join("ca.crt"));
     for file in [&token, &authorities] {
-        std::fs::metadata(file).map_err(|error| ConfigError::unreadable(file, &error))?;
+        regular_file::check(file).map_err(|error| ConfigError::unreadable(file, &error))?;
     }
     let mut config = Config::new(uri);
     config.auth_info =

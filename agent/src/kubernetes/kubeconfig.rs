@@ -7,16 +7,34 @@ use kube::config::{AuthInfo, Cluster, Context, KubeConfigOptions, Kubeconfig};
 use tokenwatch_core::base::text::shown;
 
 use super::ConfigError;
+use crate::regular_file;
 
 /// The client's configuration from the current context of a kubeconfig.
 pub(super) async fn config(file: &Path) -> Result<Config, ConfigError> {
     let mut kubeconfig = read(file)?;
+    named_files(&kubeconfig).into_iter().try_for_each(readable)?;
     let clusters = kubeconfig.clusters.iter_mut().filter_map(|named| named.cluster.as_mut());
     clusters.for_each(|cluster| cluster.proxy_url = Some(NO_PROXY.to_owned()));
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
     let mut config = config.map_err(|_| ConfigError::NotKubeconfig(file.to_owned()))?;
     config.proxy_url = None;
     Ok(config)
+}
+
+/// Fails where a file cannot be read, or might block: the library opens it by its path.
+fn readable(file: &Path) -> Result<(), ConfigError> {
+    regular_file::check(file).map_err(|error| ConfigError::unreadable(file, &error))
+}
+
+/// The files that the entries of the current context name.
+fn named_files(kubeconfig: &Kubeconfig) -> Vec<&Path> {
+    let Ok(context) = context(kubeconfig) else { return Vec::new() };
+    let cluster = cluster(kubeconfig, &context.cluster).ok();
+    let user = user(kubeconfig, context.user.as_deref().unwrap_or_default()).ok();
+    let of_user = user.map(|user| [&user.token_file, &user.client_certificate, &user.client_key]);
+    let of_user = of_user.into_iter().flatten().flatten();
+    let authority = cluster.and_then(|cluster| cluster.certificate_authority.as_ref());
+    authority.into_iter().chain(of_user).map(Path::new).collect()
 }
 
 /// Without a `proxy-url`, kube would take one from the environment. This one is removed again.
@@ -31,7 +49,7 @@ pub(super) fn server(file: &Path) -> Option<String> {
 
 /// Reads a file and checks its current context.
 pub(super) fn read(file: &Path) -> Result<Kubeconfig, ConfigError> {
-    std::fs::metadata(file).map_err(|error| ConfigError::unreadable(file, &error))?;
+    readable(file)?;
     let kubeconfig =
         Kubeconfig::read_from(file).map_err(|_| ConfigError::NotKubeconfig(file.to_owned()))?;
     match check(&kubeconfig) {

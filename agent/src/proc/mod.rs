@@ -25,7 +25,8 @@ pub use mounts::MountWatch;
 pub use opener::OpenerProcess;
 pub use opens::{TcpCounters, Traffic};
 pub use own::{
-    Capabilities, Usage, descriptor_path, is_in_initial_pid_namespace, own_capabilities, own_usage,
+    Capabilities, Usage, descriptor_path, ignores, is_in_initial_pid_namespace, own_capabilities,
+    own_usage,
 };
 pub use pids::{Instance, Network};
 pub use processes::Process;

@@ -51,6 +51,14 @@ pub fn own_capabilities() -> Result<Capabilities, Error> {
     Ok(Capabilities(status.capeff))
 }
 
+/// Whether this process ignores a signal, because whoever started it does. False if that cannot be
+/// known.
+pub fn ignores(signal: i32) -> bool {
+    let status = Process::myself().and_then(|process| process.status());
+    let bit = u32::try_from(signal - 1).ok().and_then(|at| 1_u64.checked_shl(at));
+    status.ok().zip(bit).is_some_and(|(status, bit)| status.sigign & bit != 0)
+}
+
 /// What this process has used so far (proc_pid_stat(5)).
 pub fn own_usage() -> Result<Usage, Error> {
     let stat = Process::myself().and_then(|process| process.stat());
@@ -93,6 +101,12 @@ mod tests {
         for (bits, expected) in table {
             assert_eq!(Capabilities(bits).can_read_all_files(), expected, "{bits:x}");
         }
+    }
+
+    /// The runtime of Rust programs ignores SIGPIPE.
+    #[test]
+    fn the_signals_that_are_ignored_are_known() {
+        assert!(ignores(libc::SIGPIPE) && !ignores(libc::SIGTERM) && !ignores(0) && !ignores(99));
     }
 
     #[test]

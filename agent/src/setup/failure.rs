@@ -20,6 +20,8 @@ pub enum Failure {
     Roots(NoRoots),
     /// The recording could not be started.
     Recorder(NoThread),
+    /// A thread that reads settings from the host ended early; what it reported was printed.
+    Panicked,
     /// The agent could not start, or stopped before it received a signal.
     Agent(agent::Error<StartError>),
 }
@@ -29,7 +31,7 @@ impl Failure {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::Export(_) | Self::ApiServer(_) | Self::Roots(_) => true,
-            Self::Recorder(_) | Self::Agent(_) => false,
+            Self::Recorder(_) | Self::Panicked | Self::Agent(_) => false,
         }
     }
 
@@ -40,6 +42,7 @@ impl Failure {
             Self::ApiServer(error) => vec![error.to_string()],
             Self::Roots(error) => vec![error.to_string()],
             Self::Recorder(error) => vec![error.to_string()],
+            Self::Panicked => vec!["cannot start: a thread of it panicked".to_owned()],
             Self::Agent(error) => vec![error.to_string()],
         }
     }

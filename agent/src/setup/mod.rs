@@ -10,6 +10,7 @@ mod export;
 mod failure;
 mod host;
 mod plan;
+mod signals;
 mod start;
 
 pub use api_server::{
@@ -21,4 +22,5 @@ pub use export::{export_mistakes, own_otlp};
 pub use failure::Failure;
 pub use host::{kubelet_roots, named_time_servers, node_name, time_servers};
 pub use plan::{copies_config, engine_config, kubelet_log_config, ntp_config};
-pub use start::{look, run, run_until, stop_signal};
+pub use signals::stop_signal;
+pub use start::{look, run, run_until};

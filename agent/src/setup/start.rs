@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use tokenwatch_core::base::time::Delta;
 use tokenwatch_core::engine::{Config, Status};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 
 use super::api_server::api_server_urls;
 use super::failure::Failure;
 use super::plan::{self, Host};
+use super::signals::stop_signal;
 use super::{api_server, api_server_note, export, host, kubelet_client, node_name, own_otlp};
 use crate::agent::{self, Plan};
 use crate::config::Settings;
@@ -25,7 +26,7 @@ use crate::sources::readers::fanotify::Access;
 use crate::{state_file, streams};
 use tokenwatch_otlp::Resource;
 
-/// Runs the agent until SIGTERM or SIGINT.
+/// Runs the agent until SIGTERM, SIGINT or SIGHUP.
 pub async fn run(
     settings: &Settings,
     environment: &Environment,
@@ -39,6 +40,7 @@ pub async fn run(
             alerts = left.alerts_left,
             spans = left.spans_left,
             flushed = !left.unfinished,
+            saved = !left.unsaved,
             "stopped; some telemetry was not sent"
         );
     }
@@ -49,9 +51,27 @@ pub async fn run(
 pub async fn run_until(
     settings: &Settings,
     environment: &Environment,
-    (record, fanotify): (Option<Target>, Access),
+    started: (Option<Target>, Access),
     stop: impl Future<Output = ()>,
 ) -> Result<ShutdownReport, Failure> {
+    let mut stop = std::pin::pin!(stop);
+    let (settings, environment) = (settings.clone(), environment.clone());
+    // It reads files, and a disk may hang.
+    let preparing = spawn_blocking(move || prepared(&settings, &environment, started));
+    let (ways, plan) = tokio::select! {
+        prepared = preparing => prepared.map_err(|_| Failure::Panicked)??,
+        () = stop.as_mut() => return Ok(ShutdownReport::default()), // there is nothing to send
+    };
+    announce(&plan);
+    agent::run(plan, |views| ways.open(views), stop).await.map_err(Failure::Agent)
+}
+
+/// What the agent does, and where its reports go. Blocks.
+fn prepared(
+    settings: &Settings,
+    environment: &Environment,
+    (record, fanotify): (Option<Target>, Access),
+) -> Result<(WaysOut, Plan), Failure> {
     let node = node_name(settings, environment);
     let (otlp, resource) =
         export::export(&own_otlp(settings), environment, &node).map_err(Failure::Export)?;
@@ -74,8 +94,7 @@ pub async fn run_until(
     let kubelet = kubelet_client(settings, environment, &ways.node).map_err(Failure::ApiServer)?;
     let plan = plan::plan(settings, host, (api_server, kubelet), fanotify);
     let plan = Plan { recorder: recorder(record, &plan.engine)?, ..plan };
-    announce(&plan);
-    agent::run(plan, |views| ways.open(views), stop).await.map_err(Failure::Agent)
+    Ok((ways, plan))
 }
 
 /// Watches the node for `span` without reporting anything, and returns what is known of it then.
@@ -163,19 +182,4 @@ fn open_main(
     }
     info!("no OTLP endpoint configured: printing alerts and traces on standard output");
     Sink::console(streams::stdout().is_terminal())
-}
-
-/// Returns on SIGTERM (from kubelet) or SIGINT (from a terminal). If the process cannot install
-/// handlers, it never returns: then the default action of the signal ends the process.
-pub async fn stop_signal() {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
-    };
-    let name = tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    };
-    info!(signal = name, "stopping");
 }

@@ -68,6 +68,10 @@ fn nothing_owed() -> OwedSource {
 
 /// Default time limit of the last flush: half of Kubernetes' shortest common grace period (10 s).
 pub const SHUTDOWN_BOUND: Duration = Duration::from_secs(5);
+/// Time for the state file after the last flush. A disk writes a few kilobytes within milliseconds;
+/// one that hangs must not hold up the end. With [`SHUTDOWN_BOUND`] it is the time from the signal
+/// to the end of the process, and within that grace period.
+pub const LAST_SAVE: Duration = Duration::from_secs(2);
 
 /// All sinks: the main one, which delivers spans and alerts, and the optional ones.
 #[derive(Debug)]
@@ -118,6 +122,8 @@ pub struct ShutdownReport {
     pub spans_left: u64,
     /// Whether the last metrics were not sent, or the last lines not written.
     pub unfinished: bool,
+    /// Whether the last state was not saved in time.
+    pub unsaved: bool,
 }
 
 impl ShutdownReport {
@@ -134,7 +140,10 @@ impl std::fmt::Display for ShutdownReport {
             return f.write_str("everything was sent");
         }
         let rest = if self.unfinished { ", and the last flush timed out" } else { "" };
-        write!(f, "not sent: {} alerts, {} spans{rest}", self.alerts_left, self.spans_left)
+        let unsaved =
+            if self.unsaved { ", and the state file was not written in time" } else { "" };
+        let (alerts, spans) = (self.alerts_left, self.spans_left);
+        write!(f, "not sent: {alerts} alerts, {spans} spans{rest}{unsaved}")
     }
 }
 
@@ -205,13 +214,13 @@ impl Sinks {
         self.main.closed().await;
     }
 
-    /// Flushes within `bound`; what was not sent.
+    /// Flushes within `bound`, and then saves the state within [`LAST_SAVE`]; what was not done.
     pub async fn shutdown(self, bound: Duration) -> ShutdownReport {
         self.events.into_iter().for_each(events::Events::stop);
         drop(self.http);
-        let report = self.main.shutdown(bound).await;
+        let mut report = self.main.shutdown(bound).await;
         if let Some(file) = self.state_file {
-            file.finish().await;
+            report.unsaved = tokio::time::timeout(LAST_SAVE, file.finish()).await.is_err();
         }
         report
     }

@@ -52,7 +52,7 @@ pub(super) enum Source {
 }
 
 impl Source {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Files => "files",
             Self::Watch => "watch",

@@ -31,3 +31,4 @@ pub mod token_volumes;
 pub mod tokens;
 pub mod volumes;
 mod watch_error;
+pub mod watchdog;

@@ -1,8 +1,6 @@
 //! Reads the state that the previous agent on this node saved.
 
-use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use tokenwatch_core::base::secrecy::redacted;
@@ -14,6 +12,7 @@ use tracing::{info, warn};
 use super::Error;
 use super::format::{Content, MAX_BYTES, VERSION, path_in};
 use crate::clocks;
+use crate::regular_file::{self, Links};
 
 /// The state that was restored; empty where no agent saved any.
 #[derive(Debug, Default)]
@@ -63,7 +62,7 @@ pub fn read(directory: &Path, node: &str) -> Result<RestoredState, Error> {
 /// The file's bytes; none if there is no file.
 fn bytes(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     let failed = |error| Error::Read { path: path.to_owned(), error };
-    let file = match open(path) {
+    let file = match regular_file::open(path, Links::Refuse) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(failed)?,
     };
@@ -73,12 +72,6 @@ fn bytes(path: &Path) -> Result<Option<Vec<u8>>, Error> {
         return Err(Error::TooLarge(path.to_owned()));
     }
     Ok(Some(bytes))
-}
-
-/// Follows no link and does not wait for a FIFO.
-fn open(path: &Path) -> io::Result<File> {
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-    OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
 fn parse(path: &Path, bytes: &[u8], node: &str) -> Result<RestoredState, Error> {

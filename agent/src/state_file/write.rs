@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,11 +18,15 @@ use super::Error;
 use super::format::{Content, VERSION, path_in};
 use crate::clocks;
 use crate::recurring::Recurring;
+use crate::regular_file;
 use crate::sinks::OwedSource;
 
 /// How often the file is written without a change. After a restart the agent knows to the minute
 /// how long none was running.
 const INTERVAL: Duration = Duration::from_mins(1);
+
+/// A disk that takes longer for a few kilobytes hangs.
+const SLOW: Duration = Duration::from_secs(30);
 
 /// Where the state is saved, for which node, and what it is at start.
 #[derive(Clone, Debug)]
@@ -193,7 +196,15 @@ impl Writer {
         self.take_delivered();
         let (file, findings, habits) = (self.file.clone(), self.delivered.clone(), (self.habits)());
         // On a thread for blocking work, because a disk may be slow.
-        let written = tokio::task::spawn_blocking(move || file.write(&findings, habits)).await;
+        let mut writing = tokio::task::spawn_blocking(move || file.write(&findings, habits));
+        let Ok(written) = tokio::time::timeout(SLOW, &mut writing).await else {
+            tracing::warn!(
+                "active findings not saved: the disk of state.dir has not answered for 30 s; after \
+                 a restart the agent raises them again"
+            );
+            drop(writing.await); // never two at once
+            return 0;
+        };
         let Ok(written) = written else { return 0 };
         self.log(&written);
         written.unwrap_or_default()
@@ -250,14 +261,8 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         std::fs::create_dir_all(directory)?;
     }
     let new = path.with_extension("json.new");
-    let mut file = create(&new)?;
+    let mut file = regular_file::create(&new)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(new, path)
-}
-
-fn create(path: &Path) -> io::Result<std::fs::File> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    options.mode(0o600).custom_flags(libc::O_NOFOLLOW).open(path)
 }

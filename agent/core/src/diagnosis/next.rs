@@ -76,6 +76,7 @@ pub(super) fn for_node(world: &World, config: &Config, now: &Reading) -> Option<
         refusals,
         delayed.filter(|at| *at > now.monotonic),
         world.startup.clock_ready_at(now),
+        world.visibility.still_from(now),
         absent::boot_hold_end(now).filter(|_| has_absent),
         world.startup.tokens_ready_at(now).filter(|_| waits_for_tokens),
     ];

@@ -108,8 +108,8 @@ pub fn node(world: &World, config: &Config, survey: &Survey, now: &Reading) -> N
         controller: controller_of(world, &config.node),
         posture: posture_of(world, &config.node, survey, now),
         kubelet: kubelet_of(world, config, survey, now),
-        visibility: wording::blind(&config.node, world.visibility.blind(), &world.crowded()),
-        volumes: absent::empty_volumes(world, now)
+        visibility: blind(world, &config.node, now),
+        volumes: absent::empty_volumes(world, &world.visibility.files_known_at(now))
             .map(|empty| wording::empty_volumes(&config.node, &empty)),
         delivery: delayed(world, config.delivery_limit, now)
             .map(|waited| wording::delivery(&config.node, &world.visibility.delivery, waited)),
@@ -117,7 +117,17 @@ pub fn node(world: &World, config: &Config, survey: &Survey, now: &Reading) -> N
     }
 }
 
+fn blind(world: &World, node: &str, now: &Reading) -> Option<Finding> {
+    let still: Vec<_> = world.visibility.standing_still(now).collect();
+    wording::blind(node, world.visibility.blind(), &still, &world.crowded())
+}
+
 fn keys_of(world: &World, node: &str, now: &Reading) -> KeyDiagnosis {
+    if world.visibility.are_files_still() {
+        // The tokens that lack a key may have been replaced: what was reported stays.
+        let is_complete = keys::keys(world, now).is_complete.map(|_| false);
+        return KeyDiagnosis { findings: Vec::new(), is_complete };
+    }
     let found = keys::keys(world, now);
     let key = |symptom| wording::key(node, &symptom, &world.cluster.keys, now.wall);
     let unknown = found.unknown.map(key);

@@ -161,29 +161,40 @@ impl Engine {
             }
             return false;
         }
-        for facts in due.iter().filter_map(|key| self.world.facts(key, now, &self.estimate)) {
-            self.survey.see(&facts, now);
+        let known = self.world.visibility.files_known_at(now);
+        for key in &due {
+            let known = self.world.known_at(key, now);
+            if let Some(facts) = self.world.facts(key, &known, &self.estimate) {
+                self.survey.see(&facts, &known);
+            }
         }
         let before = self.survey.kubelet.symptom().cloned();
         let active = |token: Option<&TokenKey>, code| self.ledger.is_active(token, code);
-        due.extend(self.survey.conclude(&self.world, now, active));
+        due.extend(self.survey.conclude(&self.world, &known, active));
         for key in &due {
             self.diagnose_token(now, key, outcome);
         }
         before.as_ref() != self.survey.kubelet.symptom()
     }
 
+    /// Diagnoses a token as of the moment at which its file is known. While no file is read, what
+    /// time alone would bring is neither reported nor resolved: kubelet may have replaced the token.
     fn diagnose_token(&mut self, now: &Reading, key: &TokenKey, outcome: &mut Outcome) {
-        let Some(facts) = self.world.facts(key, now, &self.estimate) else {
+        let known = self.world.known_at(key, now);
+        let Some(facts) = self.world.facts(key, &known, &self.estimate) else {
+            if self.world.visibility.are_files_still() {
+                return;
+            }
             let (alerts, next) = self.ledger.judge_absent(now, &self.world, key);
             outcome.alerts(alerts);
             return self.schedule.at(key, next);
         };
         let facts = self.survey.complete(facts);
         // An exported trace is final: it ends as expired once both clocks are past exp.
-        let earliest = facts.claimed_time(now.wall).map_or(now.wall, |time| time.min(now.wall));
+        let wall = known.wall;
+        let earliest = facts.claimed_time(wall).map_or(wall, |time| time.min(wall));
         outcome.spans(self.exported.expired(&self.world, facts.tracked, earliest));
-        let diagnosis = diagnosis::token(&facts, now);
+        let diagnosis = diagnosis::token(&facts, &known);
         let current = facts.generation().map(|of| traces::generation::root(key, &of.claims));
         // Without a finding there is none to keep, and nothing to judge again.
         let stale = self.ledger.find(key, Code::ReaderStale).map(Finding::only_container);
@@ -209,6 +220,8 @@ impl Engine {
         outcome.alerts(self.ledger.judge(now, &scope, Judgement { findings, missing }));
         let (query, again) = self.world.query(query, now);
         outcome.queries.extend(query.map(Query::ServiceAccount));
+        // Once files are read again, every token is diagnosed.
+        let next = next.filter(|_| !self.world.visibility.are_files_still());
         let next = next.into_iter().chain(self.ledger.next_wake(&scope)).chain(again).min();
         self.schedule.at(key, next);
     }

@@ -18,7 +18,8 @@ impl Ledger {
         config: &Config,
     ) -> (Vec<Alert>, Option<Monotonic>) {
         let mut alerts = Vec::new();
-        let diagnoses = diagnosis::copies(world, config, now);
+        let known = world.visibility.copies_known_at(now);
+        let diagnoses = diagnosis::copies(world, config, &known);
         let lost = self.files().filter(|path| world.copies.get(path).is_none());
         for path in lost.collect::<Vec<_>>() {
             alerts.extend(self.judge_lost(now, world, path));
@@ -26,7 +27,9 @@ impl Ledger {
         alerts.extend(diagnoses.into_iter().flat_map(|one| self.judge_copy(now, one)));
         let wakes = self.files().filter_map(|path| self.next_wake(&Scope::File(path)));
         let wakes = wakes.filter(|at| *at > now.monotonic);
-        let next = wakes.chain(diagnosis::next_of_copies(world, now)).min();
+        // Once they are read again, the source reports that.
+        let next = diagnosis::next_of_copies(world, &known).filter(|at| *at > now.monotonic);
+        let next = wakes.chain(next.filter(|_| known == *now)).min();
         (alerts, next)
     }
 

@@ -26,6 +26,7 @@ use crate::world::kubelet::errors::{ErrorCause, ErrorPod, ErrorScope, ErrorSourc
 use crate::world::kubelet::{SyncsSeen, VolumeSync};
 use crate::world::observation::{
     Absence, Again, BlindSpot, DeliveryState, FileContent, FileSeen, Observation, SourceState,
+    Standstill,
 };
 use crate::world::privileges::{Level, Privileges};
 use crate::world::readers::{
@@ -67,6 +68,7 @@ every_observation! {
     1 Legacy => |_| vec(legacy(), 0..3).prop_map(Observation::Legacy);
     1 Blind => |_| vec(blind_spot(), 0..3).prop_map(Observation::Blind);
     1 Source => |_| source().prop_map(Observation::Source);
+    1 Standstill => |now| standstill(now).prop_map(Observation::Standstill);
     2 NtpRound => |now| round(now).prop_map(Observation::NtpRound);
     1 Kernel => |now| kernel(now).prop_map(Observation::Kernel);
     1 ApiServerDate => |now| date(now).prop_map(Observation::ApiServerDate);
@@ -302,6 +304,12 @@ fn blind_spot() -> impl Strategy<Value = BlindSpot> {
 fn source() -> impl Strategy<Value = SourceState> {
     (prop_oneof![Just("files"), Just("copies"), Just("ntp")], option::of(reason()))
         .prop_map(|(source, degraded)| SourceState { source: source.into(), degraded })
+}
+
+fn standstill(now: Reading) -> impl Strategy<Value = Standstill> {
+    let since = option::of((0..300i64).prop_map(move |age| now.after(Delta::from_secs(-age))));
+    (prop_oneof![Just("files"), Just("copies"), Just("readers")], since)
+        .prop_map(|(source, since)| Standstill { source: source.into(), since })
 }
 
 fn round(now: Reading) -> impl Strategy<Value = Round> {

@@ -34,6 +34,8 @@ pub struct Snapshot {
     pub clock: Estimate,
     /// For each source, whether it works.
     pub sources: BTreeMap<String, bool>,
+    /// When the token files were last read, on the node's clock, if a read of them does not return.
+    pub files_read_at: Option<Wall>,
     /// The agent's privilege level, once it is known.
     pub rung: Option<Level>,
     /// Figures about the cluster; nothing if the API server never answered.
@@ -69,6 +71,7 @@ impl Default for Snapshot {
                 state: ClockState::Unknown,
             },
             sources: BTreeMap::new(),
+            files_read_at: None,
             rung: None,
             cluster: None,
             refusals: None,

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{AgentView, ClockView, Snapshot, Status, TokenView};
-use crate::base::time::{Interval, Reading, Wall};
+use crate::base::time::{Delta, Interval, Reading, Wall};
 use crate::diagnosis::{self, Survey};
 use crate::findings::{CauseId, Code, Finding, Severity, Subject};
 use crate::ledger::Ledger;
 use crate::world::clocks::{ClockFacts, Estimate};
 use crate::world::cluster::PodRef;
 use crate::world::readers::ReaderView;
-use crate::world::tokens::{Generation, LegacyToken, Tracked};
-use crate::world::{Config, Facts, World};
+use crate::world::tokens::{Generation, LegacyToken, Tracked, Verdict};
+use crate::world::{Config, FILES, Facts, World};
 
 /// The inputs of all views.
 pub(crate) struct Scene<'a> {
@@ -49,7 +49,8 @@ impl Scene<'_> {
         let (world, visibility) = (self.world, &self.world.visibility);
         let mut snapshot = Snapshot {
             clock: world.clock.estimate(&self.now),
-            sources: visibility.sources_up(),
+            sources: visibility.sources_up(&self.now),
+            files_read_at: self.files_read_at(),
             rung: visibility.privileges().map(|privileges| privileges.rung),
             cluster: world.cluster_figures(&self.now),
             refusals: world.readers.refusals.figures(),
@@ -89,13 +90,35 @@ impl Scene<'_> {
             key: tracked.key.clone(),
             pod: facts.pod_ref(),
             state: deadlines.state(self.now.wall),
-            verdict: facts.verdict(generation, interval),
+            verdict: self.known_verdict(&facts, generation, interval),
             claims: claims.clone(),
             deadlines: *deadlines,
             appeared_at: *appeared_at,
             known: facts.pod().cloned(),
             signature: tracked.signature,
         })
+    }
+
+    /// The verdict, or that it is not known: of a file that is not read any more, the token may have
+    /// been replaced before it ended.
+    fn known_verdict(
+        &self,
+        facts: &Facts<'_>,
+        generation: &Generation,
+        interval: &Interval,
+    ) -> Verdict {
+        let verdict = facts.verdict(generation, interval);
+        let known = self.world.known_at(&facts.tracked.key, &self.now);
+        let age = self.now.monotonic - known.monotonic;
+        let then = Interval { lo: interval.lo - age, hi: interval.hi - age };
+        let ended_since = age > Delta::ZERO && facts.verdict(generation, &then) != Verdict::Dead;
+        if verdict == Verdict::Dead && ended_since { Verdict::Uncertain } else { verdict }
+    }
+
+    /// When the token files were last read, if their source stands still.
+    fn files_read_at(&self) -> Option<Wall> {
+        let files = |(source, _): &(&str, Reading)| *source == FILES;
+        self.world.visibility.standing_still(&self.now).find(files).map(|(_, since)| since.wall)
     }
 
     /// Every reader of a token, ordered by pod UID, volume and path.
@@ -111,7 +134,8 @@ impl Scene<'_> {
     /// Active findings, diagnosed again at this moment: their sentences contain the time left.
     pub(super) fn active_findings(&self) -> Vec<(Finding, Wall)> {
         let node = diagnosis::node(self.world, self.config, self.survey, &self.now);
-        let copies = diagnosis::copies(self.world, self.config, &self.now).into_iter();
+        let known = self.world.visibility.copies_known_at(&self.now);
+        let copies = diagnosis::copies(self.world, self.config, &known).into_iter();
         let copies = copies.filter_map(|copy| copy.finding);
         let others: Vec<Finding> = node.findings().into_iter().chain(copies).collect();
         let again = |old: &Finding| {
@@ -127,8 +151,9 @@ impl Scene<'_> {
     /// The findings about this token at this moment.
     fn of_token(&self, subject: &Subject) -> Vec<Finding> {
         let Some(key) = subject.token_key() else { return Vec::new() };
-        match self.world.facts(&key, &self.now, self.estimate) {
-            Some(facts) => diagnosis::token(&self.survey.complete(facts), &self.now).findings,
+        let known = self.world.known_at(&key, &self.now);
+        match self.world.facts(&key, &known, self.estimate) {
+            Some(facts) => diagnosis::token(&self.survey.complete(facts), &known).findings,
             None => diagnosis::absent(self.world, &key, &self.now).findings.unwrap_or_default(),
         }
     }
@@ -172,7 +197,7 @@ impl Scene<'_> {
         AgentView {
             blind: visibility.blind().to_vec(),
             crowded: world.crowded(),
-            sources: visibility.sources().clone(),
+            sources: visibility.sources(&self.now),
             delivery: world.visibility.delivery.clone(),
             privileges: visibility.privileges().cloned(),
             cluster: world.cluster_figures(&self.now),

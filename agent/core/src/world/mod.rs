@@ -35,7 +35,8 @@ pub use pinned::{PinEnd, Pinned};
 pub use query::Query;
 pub use reading::{Conclusions, Judged};
 pub use startup::Startup;
-pub use visibility::{ClusterFigures, DECIDING, Visibility};
+pub(crate) use visibility::FILES;
+pub use visibility::{ClusterFigures, DECIDING, REPORTED_AFTER, Visibility};
 
 use crate::base::shares::Tenant;
 use crate::base::time::{Delta, Reading, Wall};
@@ -185,6 +186,12 @@ impl World {
                 return self.visibility_changed();
             }
             Observation::Source(state) => return self.source(state),
+            Observation::Standstill(seen) => {
+                let are_files = seen.is_of_files();
+                self.visibility.stands(seen);
+                let none = ChangedTokens::These(Vec::new());
+                return Changed::node().with(if are_files { ChangedTokens::All } else { none });
+            }
             Observation::Privileges(privileges) => self.visibility.granted(privileges),
             Observation::Kernel(kernel) => self.clock.kernel(&kernel),
             Observation::ApiServerDate(seen) => {
@@ -315,6 +322,15 @@ impl World {
     /// Whether the agent would track this token if the file existed.
     pub fn would_see(&self, key: &TokenKey) -> bool {
         self.visibility.covers(key) && !self.tokens.is_left_out(key)
+    }
+
+    /// The moment of which the agent knows the file of this token: `now`, unless the source of token
+    /// files stands still. Then it is when that began, or when it reported the file since.
+    pub fn known_at(&self, key: &TokenKey, now: &Reading) -> Reading {
+        let known = self.visibility.files_known_at(now);
+        let reported = self.tokens.get(key).and_then(|token| token.current.as_ref());
+        let since = reported.map_or(known.monotonic, |of| of.seen.monotonic.max(known.monotonic));
+        now.after((since - now.monotonic).min(Delta::ZERO))
     }
 
     /// The number of pods and the age of the data; nothing if the API server never answered.

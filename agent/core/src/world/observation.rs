@@ -17,7 +17,7 @@ use crate::world::tokens::{LegacyToken, TokenKey};
 
 pub use crate::world::delivery::{Again, DeliveryState};
 pub use crate::world::tokens::{Absence, FileContent, FileSeen};
-pub use crate::world::visibility::{BlindSpot, SourceState};
+pub use crate::world::visibility::{BlindSpot, SourceState, Standstill};
 
 /// One observation of one source.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +36,8 @@ pub enum Observation {
     Blind(Vec<BlindSpot>),
     /// A source started, degraded or recovered.
     Source(SourceState),
+    /// A source stands still, or works again.
+    Standstill(Standstill),
     /// A round of NTP exchanges ended, with one result per server.
     NtpRound(Round),
     /// The kernel's report about the clock.

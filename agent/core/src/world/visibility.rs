@@ -5,23 +5,28 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::time::Delta;
+use crate::base::time::{Delta, Monotonic, Reading};
 use crate::world::delivery::DeliveryState;
 use crate::world::privileges::Privileges;
 use crate::world::tokens::TokenKey;
 
 /// Name of the source that reports token files.
-const FILES: &str = "files";
+pub(crate) const FILES: &str = "files";
 /// Name of the source that reports copies of tokens on the host.
 const COPIES: &str = "copies";
 /// The sources of which the state decides about findings.
 pub const DECIDING: [&str; 2] = [FILES, COPIES];
+/// From when on a source that stands still is reported. A disk under load keeps a read waiting for
+/// seconds.
+pub const REPORTED_AFTER: Delta = Delta::from_secs(30);
 
 /// What the agent can see, and what it cannot.
 #[derive(Clone, Debug, Default)]
 pub struct Visibility {
     blind: Vec<BlindSpot>,
     sources: BTreeMap<String, Option<String>>,
+    /// The sources that stand still, each with when it last worked.
+    still: BTreeMap<String, Reading>,
     privileges: Option<Privileges>,
     /// The state of the delivery of alerts.
     pub delivery: DeliveryState,
@@ -54,14 +59,61 @@ impl Visibility {
         &self.blind
     }
 
+    pub(super) fn stands(&mut self, seen: Standstill) {
+        match seen.since {
+            Some(since) => drop(self.still.insert(seen.source, since)),
+            None => drop(self.still.remove(&seen.source)),
+        }
+    }
+
     /// Every source, with the reason if it is degraded.
-    pub fn sources(&self) -> &BTreeMap<String, Option<String>> {
-        &self.sources
+    pub fn sources(&self, now: &Reading) -> BTreeMap<String, Option<String>> {
+        let mut all = self.sources.clone();
+        for (source, since) in self.standing_still(now) {
+            let reason = format!("a read that began at {} has not returned", since.wall.rfc3339());
+            all.insert(source.to_owned(), Some(reason));
+        }
+        all
     }
 
     /// Every source, with whether it works.
-    pub fn sources_up(&self) -> BTreeMap<String, bool> {
-        self.sources.iter().map(|(name, reason)| (name.clone(), reason.is_none())).collect()
+    pub fn sources_up(&self, now: &Reading) -> BTreeMap<String, bool> {
+        let is_up = |(name, reason): (String, Option<String>)| (name, reason.is_none());
+        self.sources(now).into_iter().map(is_up).collect()
+    }
+
+    /// The sources that stand still for so long that it is reported, and since when.
+    pub fn standing_still(&self, now: &Reading) -> impl Iterator<Item = (&str, Reading)> {
+        let is_long = |since: &Reading| since.monotonic + REPORTED_AFTER <= now.monotonic;
+        let all = self.still.iter().filter(move |(_, since)| is_long(since));
+        all.map(|(source, since)| (source.as_str(), *since))
+    }
+
+    /// When a source that stands still is reported, if that is in the future.
+    pub fn still_from(&self, now: &Reading) -> Option<Monotonic> {
+        let from = self.still.values().map(|since| since.monotonic + REPORTED_AFTER);
+        from.filter(|at| *at > now.monotonic).min()
+    }
+
+    /// Whether the source of token files stands still.
+    pub fn are_files_still(&self) -> bool {
+        self.still.contains_key(FILES)
+    }
+
+    /// The moment of which the agent knows the token files: `now`, unless their source stands still.
+    pub fn files_known_at(&self, now: &Reading) -> Reading {
+        self.known_at(FILES, now)
+    }
+
+    /// The same of the copies of tokens.
+    pub fn copies_known_at(&self, now: &Reading) -> Reading {
+        self.known_at(COPIES, now)
+    }
+
+    /// By the wall clock as it is set now: it may have been set since.
+    fn known_at(&self, source: &str, now: &Reading) -> Reading {
+        let since = self.still.get(source).map(|since| since.monotonic);
+        since.map_or(*now, |since| now.after((since - now.monotonic).min(Delta::ZERO)))
     }
 
     /// The privileges of the agent, once they are known.
@@ -76,7 +128,7 @@ impl Visibility {
                 || (spot.pod_uid == key.pod_uid && (spot.is_pod() || spot.volume == key.volume))
         };
         let files_work = self.sources.get(FILES).is_none_or(Option::is_none);
-        files_work && !self.blind.iter().any(hides)
+        files_work && !self.are_files_still() && !self.blind.iter().any(hides)
     }
 }
 
@@ -109,6 +161,13 @@ impl BlindSpot {
     }
 }
 
+impl Standstill {
+    /// Whether the source reports token files.
+    pub(super) fn is_of_files(&self) -> bool {
+        self.source == FILES
+    }
+}
+
 impl SourceState {
     /// Whether the source reports token files.
     pub(super) fn is_of_files(&self) -> bool {
@@ -128,4 +187,14 @@ pub struct SourceState {
     pub source: String,
     /// What does not work, and what the source does instead; nothing if it works.
     pub degraded: Option<String>,
+}
+
+/// Whether a source stands still: a read of it has not returned, and nothing is known of what
+/// happened since it began. A file system that hangs does that.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standstill {
+    /// Name of the source.
+    pub source: String,
+    /// When the read began; nothing once it has returned.
+    pub since: Option<Reading>,
 }

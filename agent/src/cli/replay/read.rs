@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use tokenwatch_core::base::text::shown;
 use tokenwatch_core::replay::{Header, LONGEST_LINE, Line, Reader, Unreadable};
 
+use crate::cli::input;
 use crate::recorder::CreateError;
 
 /// Why a recording was not replayed, or not converted.
@@ -57,7 +58,7 @@ pub(super) struct Recording {
 impl Recording {
     /// Opens it, and reads its header.
     pub(super) fn open(path: &Path) -> Result<(Self, Header), Trouble> {
-        let file = File::open(path).map_err(|why| Trouble::Read(path.to_owned(), why))?;
+        let file = input::open(path).map_err(|why| Trouble::Read(path.to_owned(), why))?;
         let file = BufReader::new(file);
         let mut recording = Self { path: path.to_owned(), file, reader: Reader::new() };
         match recording.next()? {

@@ -1,11 +1,11 @@
 //! Time servers that clouds offer to every instance, at addresses that need no route out of the
 //! cloud.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use super::Discovered;
+use crate::regular_file::{self, Links};
 
 /// A cloud, by a line of its firmware, and its time servers.
 struct Cloud {
@@ -68,6 +68,7 @@ pub(super) fn servers(dmi: &Path) -> Vec<Discovered> {
 
 fn text(path: &Path) -> String {
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(SIZE).read_to_end(&mut bytes));
+    let read = regular_file::open(path, Links::Follow)
+        .and_then(|file| file.take(SIZE).read_to_end(&mut bytes));
     read.map(|_| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }

@@ -159,7 +159,12 @@ impl Delivery {
             left(self.alerts, end),
             left(self.spans, end)
         );
-        ShutdownReport { alerts_left, spans_left, unfinished: !metrics_sent }
+        ShutdownReport {
+            alerts_left,
+            spans_left,
+            unfinished: !metrics_sent,
+            ..ShutdownReport::default()
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! nobody restarts an agent for that.
 
 use std::fmt;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::config::otlp::TlsFiles;
+use crate::regular_file::{self, Links};
 
 /// Chains and bundles take some 200 kB; a larger file is something else.
 const LARGEST_FILE: u64 = 4 << 20;
@@ -159,11 +161,18 @@ fn builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, TlsError> {
 
 fn read(file: &Path) -> Result<Vec<u8>, TlsError> {
     let unreadable = |why| TlsError::Unreadable { file: file.to_owned(), why };
-    let metadata = std::fs::metadata(file).map_err(unreadable)?;
-    if !metadata.is_file() || metadata.len() > LARGEST_FILE {
+    let opened = regular_file::open(file, Links::Follow).map_err(|why| match why.kind() {
+        ErrorKind::InvalidInput => TlsError::NotAFile { file: file.to_owned() },
+        _ => unreadable(why),
+    })?;
+    // A buffer that grows would leave copies of a key behind.
+    let length = opened.metadata().map_err(unreadable)?.len().min(LARGEST_FILE);
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default() + 1);
+    opened.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > LARGEST_FILE {
         return Err(TlsError::NotAFile { file: file.to_owned() });
     }
-    std::fs::read(file).map_err(unreadable)
+    Ok(bytes)
 }
 
 fn private_key(pem: &[u8], file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {

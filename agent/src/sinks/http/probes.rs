@@ -55,15 +55,26 @@ pub(super) fn live(pulse: Pulse) -> Vec<Check> {
 
 /// Readiness: whether the agent has read everything once, so that its figures are complete.
 pub(super) fn ready(snapshot: &Snapshot) -> Vec<Check> {
-    let scanned = snapshot.sources.contains_key(FILES);
     vec![
-        Check::new("files", scanned, "the first scan of the token files is not finished"),
+        files(snapshot),
         Check::new(
             "clock",
             !snapshot.awaits_clock,
             "no time server has answered yet (waits at most 10 s)",
         ),
     ]
+}
+
+/// Readiness for what the agent is there for. Figures of files that it cannot read any more are not
+/// those of the node.
+fn files(snapshot: &Snapshot) -> Check {
+    let still = snapshot.files_read_at.map(|since| {
+        let since = since.rfc3339();
+        format!("the token files were last read at {since}: a read has not returned since")
+    });
+    let unread = || "the first scan of the token files is not finished".to_owned();
+    let scanned = snapshot.sources.get(FILES);
+    Check { name: "files", failure: still.or_else(|| scanned.is_none().then(unread)) }
 }
 
 /// Whether all checks passed, and the text for the client. As for the probes of the API server, the
@@ -80,6 +91,8 @@ pub(super) fn summary(probe: &str, checks: &[Check], verbose: bool) -> (bool, St
 
 #[cfg(test)]
 mod tests {
+    use tokenwatch_core::base::time::Wall;
+
     use super::*;
 
     fn pulse(since: u64, is_stepping: bool) -> Pulse {
@@ -126,6 +139,10 @@ mod tests {
             (true, "ok\n".to_owned()),
             "a degraded source does not make the agent unready"
         );
+        snapshot.files_read_at = Some(Wall::from_secs(1_800_000_000));
+        let (has_passed, text) = summary("readyz", &ready(&snapshot), false);
+        assert!(!has_passed && text.contains("last read at 2027-01-15T08:00:00Z"), "{text}");
+        snapshot.files_read_at = None;
         assert_eq!(
             summary("readyz", &ready(&snapshot), true),
             (true, "[+]files ok\n[+]clock ok\nreadyz check passed\n".to_owned())

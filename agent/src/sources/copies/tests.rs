@@ -14,6 +14,7 @@ use tokenwatch_lab::signer::unsigned;
 use super::scan::{Scan, Scanner};
 use super::{CopiesConfig, check};
 use crate::sources::signatures::SharedKeys;
+use crate::sources::watchdog::Watchdog;
 
 const SIGNATURE: &str = "c2lnbmF0dXJlLXRoYXQtbm9ib2R5LXNlZXM";
 
@@ -567,7 +568,8 @@ async fn a_rewritten_file_is_seen_at_once() {
     host.file(MULTUS, with_token("multus"));
     let config = CopiesConfig { rescan: std::time::Duration::from_hours(1), ..host.config(&[]) };
     let (sender, mut receiver) = tokio::sync::mpsc::channel(16);
-    let running = tokio::spawn(super::run(config, SharedKeys::default(), sender));
+    let running =
+        tokio::spawn(super::run(config, SharedKeys::default(), Watchdog::default(), sender));
     let mut next = async || match receiver.recv().await.unwrap() {
         Observation::Copies(seen) => Some(seen),
         Observation::Source(state) if state.degraded.is_none() => None,

@@ -16,19 +16,26 @@ use super::scan::{Scan, Scanner};
 use crate::sources::health::{Health, Source};
 use crate::sources::send::send_all;
 use crate::sources::signatures::SharedKeys;
+use crate::sources::watchdog::{Progress, Watchdog};
 
 /// Time from an event to the scan: a script writes a file in several steps, and writes several.
 const SETTLE: Duration = Duration::from_millis(500);
 
 /// Reports copies until the receiver is dropped.
-pub async fn run(config: CopiesConfig, keys: SharedKeys, observations: Sender<Observation>) {
+pub async fn run(
+    config: CopiesConfig,
+    keys: SharedKeys,
+    watchdog: Watchdog,
+    observations: Sender<Observation>,
+) {
+    let progress = watchdog.follow(Source::Copies);
     let rescan = config.rescan;
     let (mut scanner, mut health) = (Scanner::new(config, keys), Health::new(Source::Copies));
     let changed = Arc::new(Notify::new());
     let mut watches = Watches::new(Arc::clone(&changed));
-    while let Some((returned, mut scan)) = scan_once(scanner).await {
-        scanner = returned;
-        let new = watches.follow(&scan.directories);
+    while let Some(scanned) = scan_once(scanner, watches, progress.clone()).await {
+        let Scanned { mut scan, new, .. } = scanned;
+        (scanner, watches) = (scanned.scanner, scanned.watches);
         let seen = std::mem::take(&mut scan.observations);
         let state = health.update(trouble(&scan));
         if !send_all(&observations, seen.into_iter().chain(state)).await {
@@ -45,11 +52,27 @@ pub async fn run(config: CopiesConfig, keys: SharedKeys, observations: Sender<Ob
     observations.closed().await; // the runtime is shutting down
 }
 
-/// Reading files blocks. None: the runtime is shutting down.
-async fn scan_once(mut scanner: Scanner) -> Option<(Scanner, Scan)> {
+/// What a scan gave, and what the next one needs.
+struct Scanned {
+    scan: Scan,
+    /// Whether a directory is watched that was not before.
+    new: bool,
+    scanner: Scanner,
+    watches: Watches,
+}
+
+/// Reading files blocks, and so does setting watches. None: the runtime is shutting down.
+async fn scan_once(
+    mut scanner: Scanner,
+    mut watches: Watches,
+    progress: Progress,
+) -> Option<Scanned> {
     let scanned = tokio::task::spawn_blocking(move || {
-        let scan = scanner.scan();
-        (scanner, scan)
+        progress.during(move || {
+            let scan = scanner.scan();
+            let new = watches.follow(&scan.directories);
+            Scanned { scan, new, scanner, watches }
+        })
     });
     scanned.await.ok()
 }

@@ -14,14 +14,15 @@ use crate::sources::logs::LogFiles;
 use crate::sources::logs::follow::{self, About, Follower, Kind};
 use crate::sources::logs::places::places;
 use crate::sources::logs::tail::{KnownFiles, Tail, Turn, buffer};
+use crate::sources::watchdog::Watchdog;
 
 /// Bytes that are read of a file that exists: at log level 2 of a busy node some ten minutes, in
 /// which kubelet repeats each error several times.
 const BACKLOG: u64 = 4 << 20;
 
 /// Reports what the files show until the receiver is dropped.
-pub async fn run(config: LogFiles, observations: Sender<Observation>) {
-    follow::run(Files::new(), config, observations).await;
+pub async fn run(config: LogFiles, watchdog: Watchdog, observations: Sender<Observation>) {
+    follow::run(Files::new(), config, watchdog, observations).await;
 }
 
 /// What the files show now, and what does not work. It blocks.

@@ -15,6 +15,7 @@ use crate::sources::journal::{Begin, JournalConfig, JournalTail, Units};
 use crate::sources::logs::follow::{self, About, Follower, Kind};
 use crate::sources::logs::places::places;
 use crate::sources::logs::tail::{KnownFiles, Turn};
+use crate::sources::watchdog::Watchdog;
 
 /// How far back the entries of a file are read that exists when the agent starts: kubelet has
 /// repeated by then what it fails at, several times.
@@ -36,8 +37,8 @@ const UNITS: [&str; 11] = [
 ];
 
 /// Reports what the journal shows until the receiver is dropped.
-pub async fn run(config: JournalConfig, observations: Sender<Observation>) {
-    follow::run(Journal::new(&config), config.files(), observations).await;
+pub async fn run(config: JournalConfig, watchdog: Watchdog, observations: Sender<Observation>) {
+    follow::run(Journal::new(&config), config.files(), watchdog, observations).await;
 }
 
 /// What the journal shows now, and what does not work. It blocks.

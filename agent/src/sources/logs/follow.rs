@@ -16,6 +16,7 @@ use super::watches::Watches;
 use crate::sources::health::{Health, Source};
 use crate::sources::send::send_all;
 use crate::sources::watch_error::WatchError;
+use crate::sources::watchdog::{Progress, Watchdog};
 
 /// Time between two looks without an event: for links, whose target may change unseen, and where
 /// inotify is not available.
@@ -64,23 +65,23 @@ pub(in crate::sources) struct About {
 pub(in crate::sources) async fn run<K: Kind>(
     kind: K,
     config: LogFiles,
+    watchdog: Watchdog,
     observations: Sender<Observation>,
 ) {
+    let progress = watchdog.follow(K::ABOUT.source);
     let mut health = Health::new(K::ABOUT.source);
-    let mut watches = Watches::new();
-    let mut follower = Follower::new(kind, config);
+    let mut following =
+        Following { follower: Follower::new(kind, config), watches: Watches::new() };
     loop {
-        let places = places(&follower.config);
-        let unwatched = follow::<K>(&mut watches, &follower.config.prefix, &places);
-        let Some((returned, look)) = look(follower, places).await else { break };
-        follower = returned;
-        let state = health.update(look.trouble.or(unwatched));
+        let Some((returned, look)) = look(following, progress.clone()).await else { break };
+        following = returned;
+        let state = health.update(look.trouble);
         if !send_all(&observations, look.seen.into_iter().chain(state)).await {
             return;
         }
         tokio::select! {
             () = observations.closed() => return,
-            () = changed(&mut watches), if !look.has_more => {}
+            () = changed(&mut following.watches), if !look.has_more => {}
             () = tokio::time::sleep(if look.has_more { Duration::ZERO } else { RESCAN }) => {}
         }
     }
@@ -111,11 +112,31 @@ async fn changed(watches: &mut Result<Watches, WatchError>) {
     }
 }
 
-/// Reading files blocks. None: the runtime is shutting down.
-async fn look<K: Kind>(mut follower: Follower<K>, places: Places) -> Option<(Follower<K>, Look)> {
+/// What a look needs, and the next one, too.
+struct Following<K: Kind> {
+    follower: Follower<K>,
+    watches: Result<Watches, WatchError>,
+}
+
+impl<K: Kind> Following<K> {
+    /// Sets the watches, and reads what was appended. Blocks.
+    fn look(&mut self) -> Look {
+        let places = places(&self.follower.config);
+        let prefix = &self.follower.config.prefix;
+        let unwatched = follow::<K>(&mut self.watches, prefix, &places);
+        let look = self.follower.look(&places);
+        Look { trouble: look.trouble.or(unwatched), ..look }
+    }
+}
+
+/// Reading files blocks, and so does setting watches. None: the runtime is shutting down.
+async fn look<K: Kind>(
+    mut following: Following<K>,
+    progress: Progress,
+) -> Option<(Following<K>, Look)> {
     let looked = tokio::task::spawn_blocking(move || {
-        let look = follower.look(&places);
-        (follower, look)
+        let look = progress.during(|| following.look());
+        (following, look)
     });
     looked.await.ok()
 }

@@ -12,10 +12,11 @@ use crate::sources::health::Source;
 use crate::sources::logs::LogFiles;
 use crate::sources::logs::follow::{self, About, Kind};
 use crate::sources::logs::tail::{KnownFiles, Tail, Turn, buffer};
+use crate::sources::watchdog::Watchdog;
 
 /// Reports what the logs show until the receiver is dropped.
-pub async fn run(config: LogFiles, observations: Sender<Observation>) {
-    follow::run(ServerLogs::new(), config, observations).await;
+pub async fn run(config: LogFiles, watchdog: Watchdog, observations: Sender<Observation>) {
+    follow::run(ServerLogs::new(), config, watchdog, observations).await;
 }
 
 /// What the logs showed.

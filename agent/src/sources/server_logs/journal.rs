@@ -12,6 +12,7 @@ use crate::sources::health::Source;
 use crate::sources::journal::{Begin, JournalConfig, JournalTail, Units};
 use crate::sources::logs::follow::{self, About, Kind};
 use crate::sources::logs::tail::{KnownFiles, Turn};
+use crate::sources::watchdog::Watchdog;
 
 /// The units in which an API server runs, by distribution. Where it shares a process with kubelet
 /// and others, its lines are known by their text.
@@ -24,8 +25,8 @@ pub(super) const UNITS: [&str; 5] = [
 ];
 
 /// Reports what the journal shows until the receiver is dropped.
-pub async fn run(config: JournalConfig, observations: Sender<Observation>) {
-    follow::run(ServerJournal::new(&config), config.files(), observations).await;
+pub async fn run(config: JournalConfig, watchdog: Watchdog, observations: Sender<Observation>) {
+    follow::run(ServerJournal::new(&config), config.files(), watchdog, observations).await;
 }
 
 /// What the journal showed.

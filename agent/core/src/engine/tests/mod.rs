@@ -24,6 +24,7 @@ mod posture;
 mod readers;
 mod rejecting;
 mod restart;
+mod still;
 mod syncs;
 mod tokens;
 mod verifier;

@@ -17,6 +17,10 @@ pub(super) const AGENT_BLIND: Runbook = Runbook {
             "What kubelet has mounted on the node",
             "findmnt -t tmpfs | grep kubernetes.io~projected",
         ),
+        step(
+            "Whether a file system of the node hangs: processes that wait for it",
+            "ps -eo state,pid,wchan:32,args | grep ^D",
+        ),
     ],
     mitigation: &[step(
         "If the mounts were right when the finding was raised, restart the agent on this node",

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::names::{plural, pod};
 use super::remedy;
 use crate::base::text::shown;
-use crate::base::time::Delta;
+use crate::base::time::{Delta, Reading};
 use crate::base::value::Attributes;
 use crate::findings::{Code, Finding, MAX_NAMED, Severity, Subject};
 use crate::world::Crowded;
@@ -41,10 +41,15 @@ impl<'a> Spots<'a> {
     }
 }
 
-/// The finding about what the agent cannot see: kubelet roots, pods and volumes, and the tokens that
-/// it does not track.
-pub(crate) fn blind(node: &str, spots: &[BlindSpot], crowded: &Crowded) -> Option<Finding> {
-    let unseen = spots.first().map(|first| unseen(node, spots, first));
+/// The finding about what the agent cannot see: kubelet roots, pods and volumes; what sources that
+/// stand still would read, each with when its read began; and the tokens that it does not track.
+pub(crate) fn blind(
+    node: &str,
+    spots: &[BlindSpot],
+    still: &[(&str, Reading)],
+    crowded: &Crowded,
+) -> Option<Finding> {
+    let unseen = (!spots.is_empty() || !still.is_empty()).then(|| unseen(node, spots, still));
     let parts = unseen.into_iter().chain((crowded.count > 0).then(|| untracked(node, crowded)));
     let (summary, evidence) = parts.reduce(|(summary, evidence), (more, also)| {
         (format!("{summary} {more}"), evidence.and(also))
@@ -53,7 +58,7 @@ pub(crate) fn blind(node: &str, spots: &[BlindSpot], crowded: &Crowded) -> Optio
 }
 
 /// What the agent cannot see, with its evidence.
-fn unseen(node: &str, spots: &[BlindSpot], first: &BlindSpot) -> (String, Attributes) {
+fn unseen(node: &str, spots: &[BlindSpot], still: &[(&str, Reading)]) -> (String, Attributes) {
     let kinds = Spots::new(spots);
     let sentence = |(at, (what, reason)): (usize, (String, &str))| match at {
         0 => {
@@ -61,9 +66,13 @@ fn unseen(node: &str, spots: &[BlindSpot], first: &BlindSpot) -> (String, Attrib
         }
         _ => format!("It also cannot see {what}: {}.", shown(reason)),
     };
-    let sentences: Vec<String> = kinds.described().enumerate().map(sentence).collect();
-    let summary = format!("{} It does not watch the tokens there.", sentences.join(" "));
-    (summary, blind_evidence(spots, &kinds).with("directory", &first.directory))
+    let hidden = kinds.described().enumerate().map(sentence);
+    let unwatched = (!spots.is_empty()).then(|| "It does not watch the tokens there.".to_owned());
+    let sentences: Vec<String> =
+        still_sentence(node, still).into_iter().chain(hidden).chain(unwatched).collect();
+    let evidence = blind_evidence(spots, &kinds)
+        .with_some("directory", spots.first().map(|first| first.directory.as_str()));
+    (sentences.join(" "), with_still(evidence, still))
 }
 
 /// The tokens that the agent does not track, with their evidence.
@@ -93,6 +102,38 @@ fn first_pod(pods: &[(PodRef, usize)]) -> String {
         0 | 1 => first,
         all => format!("{first} and {}", count(all - 1, "other pod")),
     }
+}
+
+/// What is said of sources that stand still. Nothing is claimed of what happened since.
+fn still_sentence(node: &str, still: &[(&str, Reading)]) -> Option<String> {
+    let since = still.iter().map(|(_, since)| since.wall).min()?;
+    let what: Vec<&str> = still.iter().map(|(source, _)| read_by(source)).collect();
+    Some(format!(
+        "This agent cannot read {} on node {}: a read that began at {} has not returned, as on a \
+         file system that hangs. What it reports of that is as old.",
+        what.join(", "),
+        shown(node),
+        since.rfc3339()
+    ))
+}
+
+/// What a source reads, in words.
+fn read_by(source: &str) -> &str {
+    match source {
+        "files" => "the token files",
+        "copies" => "the copies of tokens on the host",
+        "readers" => "who reads tokens",
+        "processes" => "the processes of pods",
+        other => other,
+    }
+}
+
+fn with_still(evidence: Attributes, still: &[(&str, Reading)]) -> Attributes {
+    let names: Vec<String> = still.iter().map(|(source, _)| (*source).to_owned()).collect();
+    let since = still.iter().map(|(_, since)| since.wall).min();
+    evidence
+        .with_some("standing_still", (!names.is_empty()).then_some(names.as_slice()))
+        .with_some("last_read", since)
 }
 
 fn blind_evidence(spots: &[BlindSpot], kinds: &Spots<'_>) -> Attributes {
@@ -224,17 +265,17 @@ mod tests {
         ];
         for (spots, expected) in table {
             assert_eq!(
-                blind("n", &spots, &Crowded::default()).unwrap().summary,
+                blind("n", &spots, &[], &Crowded::default()).unwrap().summary,
                 format!("{expected} It does not watch the tokens there.")
             );
         }
-        assert_eq!(blind("n", &[], &Crowded::default()), None);
+        assert_eq!(blind("n", &[], &[], &Crowded::default()), None);
     }
 
     #[test]
     fn a_root_is_not_counted_as_a_pod_or_volume() {
         let spots = [spot("*", "*", "/j", "r"), spot("b", "v", "/k/v", "s")];
-        let evidence = blind("n", &spots, &Crowded::default()).unwrap().evidence;
+        let evidence = blind("n", &spots, &[], &Crowded::default()).unwrap().evidence;
         let get = |name| evidence.get(name).cloned();
         assert_eq!((get("pods"), get("volumes")), (Some(1_usize.into()), Some(1_usize.into())));
         assert_eq!(

@@ -24,7 +24,7 @@ use std::collections::BTreeSet;
 use super::entry::{Content, Entry, Header};
 use crate::engine::Config;
 use crate::world::observation::{
-    Again, BlindSpot, DeliveryState, FileContent, FileSeen, Observation, SourceState,
+    Again, BlindSpot, DeliveryState, FileContent, FileSeen, Observation, SourceState, Standstill,
 };
 use crate::world::privileges::Privileges;
 pub use names::Key;
@@ -118,6 +118,7 @@ impl Pseudonyms {
                 Observation::Blind(spots.into_iter().map(|spot| self.blind_spot(spot)).collect())
             }
             Observation::Source(state) => Observation::Source(self.source(state)),
+            Observation::Standstill(seen) => Observation::Standstill(self.standstill(seen)),
             Observation::NtpRound(round) => Observation::NtpRound(self.round(round)),
             Observation::Kernel(kernel) => Observation::Kernel(clock::kernel(kernel)),
             Observation::ApiServerDate(seen) => Observation::ApiServerDate(self.date(seen)),
@@ -179,6 +180,11 @@ impl Pseudonyms {
             directory: self.directory(&directory),
             reason: self.text(&reason),
         }
+    }
+
+    fn standstill(&self, seen: Standstill) -> Standstill {
+        let Standstill { source, since } = seen;
+        Standstill { source: self.text(&source), since }
     }
 
     fn source(&self, state: SourceState) -> SourceState {

@@ -121,7 +121,8 @@ async fn reasons(
     asked: Option<&Path>,
 ) -> Result<Reasons, WhyError> {
     let about = about(asked.ok_or(WhyError::Nothing)?)?;
-    let (engine, checked) = check::looked(settings, environment).await.map_err(WhyError::Check)?;
+    let (engine, checked) =
+        check::looked(settings, environment, check::LIMIT).await.map_err(WhyError::Check)?;
     let (keys, others) = (about.keys(&checked.tokens), about.others(&checked));
     if keys.is_empty() && others.is_empty() {
         return Err(about.not_found());

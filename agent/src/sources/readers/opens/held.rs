@@ -2,13 +2,13 @@
 //! mount: the tmpfs of the volume then uses more inodes than it shows. This needs no watch, and
 //! includes rotations before the agent started.
 
-use std::fs::File;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::dir::{Dir, Type};
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use tokenwatch_core::base::time::{Delta, Monotonic};
 
@@ -129,11 +129,8 @@ fn os_str(name: &[u8]) -> &std::ffi::OsStr {
 }
 
 fn open(directory: &Path, own: &OwnOpens) -> nix::Result<Dir> {
-    let opened = own.noted(|| {
-        let failed =
-            |error: std::io::Error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
-        File::open(directory).map(OwnedFd::from).map_err(failed)
-    });
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let opened = own.noted(|| nix::fcntl::open(directory, flags, Mode::empty()));
     Dir::from_fd(opened?)
 }
 

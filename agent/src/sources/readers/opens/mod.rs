@@ -29,6 +29,7 @@ use tokio::sync::mpsc::Sender;
 use crate::sources::health::{Health, Source};
 use crate::sources::readers::fanotify::Openers;
 use crate::sources::token_volumes::TokenVolumes;
+use crate::sources::watchdog::Watchdog;
 use worker::Worker;
 
 #[cfg(test)]
@@ -39,11 +40,13 @@ mod files_tests;
 pub async fn run(
     volumes: TokenVolumes,
     openers: Option<Openers>,
+    watchdog: Watchdog,
     observations: Sender<Observation>,
 ) {
+    let progress = watchdog.follow(Source::Readers);
     let _stop_when_dropped = Stopper(volumes.clone());
     let out = observations.clone();
-    let started = start_thread(move || Worker::new(volumes, openers, out).run());
+    let started = start_thread(move || Worker::new(volumes, openers, out).run(&progress));
     if let Err(error) = started {
         report_no_thread(&error, &observations).await;
         return;

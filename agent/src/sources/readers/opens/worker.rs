@@ -24,6 +24,7 @@ use crate::sources::health::{Health, Source};
 use crate::sources::readers::fanotify::Openers;
 use crate::sources::token_volumes::{TokenVolume, TokenVolumes};
 use crate::sources::watch_error::WatchError;
+use crate::sources::watchdog::Progress;
 use crate::sys;
 
 /// Buffers that are read at once: as much as the kernel's whole queue, so that a client that opens
@@ -105,11 +106,13 @@ impl Worker {
     }
 
     /// Runs until it is stopped, or the receiver is dropped.
-    pub(super) fn run(mut self) {
+    pub(super) fn run(mut self, progress: &Progress) {
         let _ = sys::ask_for_short_slices(); // a kernel that refuses sets some watches later
         self.report_health(None);
         while self.out.flush() {
+            progress.rest();
             self.wait();
+            progress.step();
             if self.followed.is_stopped() {
                 return;
             }

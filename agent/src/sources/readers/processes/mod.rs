@@ -18,7 +18,9 @@ use tokio::sync::mpsc::Sender;
 
 use crate::clocks;
 use crate::proc::{MountWatch, ProcFs};
+use crate::sources::health::Source;
 use crate::sources::send::send_all;
+use crate::sources::watchdog::Watchdog;
 pub use look::Looker;
 pub use verifiers::Verifier;
 
@@ -42,12 +44,15 @@ pub struct ProcessesConfig {
 }
 
 /// Reports what changes until the receiver is dropped.
-pub async fn run(config: ProcessesConfig, observations: Sender<Observation>) {
+pub async fn run(config: ProcessesConfig, watchdog: Watchdog, observations: Sender<Observation>) {
+    let progress = watchdog.follow(Source::Processes);
     let mut looker = Looker::new(config);
     let mounts = MountWatch::open().ok();
     loop {
+        let progress = progress.clone();
         let looked = tokio::task::spawn_blocking(move || {
-            let seen = looker.look(clocks::now(), clocks::wall_minus_boottime());
+            let look = || looker.look(clocks::now(), clocks::wall_minus_boottime());
+            let seen = progress.during(look);
             (looker, seen)
         });
         let Ok((back, seen)) = looked.await else { return };

@@ -5,8 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::AtFlags;
-use nix::sys::stat::{fstat, fstatat};
+use nix::fcntl::{AtFlags, OFlag, open};
+use nix::sys::stat::{Mode, fstat, fstatat};
 
 use crate::sources::tokens::Stamp;
 use crate::sources::volumes::layout;
@@ -28,10 +28,10 @@ pub(super) fn stamp_at(directory: BorrowedFd<'_>, path: &Path) -> nix::Result<St
     fstatat(directory, path, AtFlags::AT_SYMLINK_NOFOLLOW).map(|stat| Stamp::of(&stat))
 }
 
-/// Opens the directory of a root's pods.
+/// Opens the directory of a root's pods. What is no directory is not waited for.
 pub(super) fn open_pods(root: &Path) -> nix::Result<File> {
-    File::open(layout::pods(root))
-        .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(nix::libc::EIO)))
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    open(&layout::pods(root), flags, Mode::empty()).map(File::from)
 }
 
 /// Whether an error is due to a limit of the agent itself rather than to the file.

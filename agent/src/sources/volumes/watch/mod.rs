@@ -24,6 +24,7 @@ use crate::discovery::roots::Search;
 use crate::sources::health::{Health, Source};
 use crate::sources::signatures::SharedKeys;
 use crate::sources::token_volumes::TokenVolumes;
+use crate::sources::watchdog::Watchdog;
 use events::EventQueue;
 use worker::Worker;
 
@@ -46,6 +47,8 @@ pub struct FilesConfig {
     pub rescanned: Arc<Notify>,
     /// The public keys against which signatures are checked.
     pub keys: SharedKeys,
+    /// Sees whether the sources make progress.
+    pub watchdog: Watchdog,
 }
 
 impl FilesConfig {
@@ -62,6 +65,7 @@ impl FilesConfig {
             followers: TokenVolumes::default(),
             rescanned: Arc::default(),
             keys: SharedKeys::default(),
+            watchdog: Watchdog::default(),
         }
     }
 

@@ -22,6 +22,7 @@ use crate::sources::token_volumes::{Changes, TokenVolume, TokenVolumes};
 use crate::sources::volumes::layout::{self, ChangedPath, PROJECTED, PodId, Target};
 use crate::sources::volumes::scan::{Scanner, VolumeOutcome};
 use crate::sources::watch_error::WatchError;
+use crate::sources::watchdog::Progress;
 
 /// Events that are taken from the queue at once.
 const BATCH: usize = 256;
@@ -42,6 +43,7 @@ pub(super) struct Worker {
     rescan: Rescan,
     /// Why events were lost since the last rescan started.
     loss: Option<&'static str>,
+    progress: Progress,
 }
 
 /// Observations of one turn of the thread, and the health of its two sources.
@@ -102,6 +104,7 @@ impl Worker {
         observations: Sender<Observation>,
     ) -> Self {
         Self {
+            progress: config.watchdog.follow(Source::Files),
             scanner: Self::scanner(&config),
             watches: Self::watches(&config, &events),
             out: Outbox::new(observations, config.followers.clone()),
@@ -143,12 +146,18 @@ impl Worker {
 
     /// Waits for events, or until something is due. None: the thread has to stop.
     fn wait(&self) -> Option<Vec<FileEvent>> {
-        let mut events = match self.inbox.recv_timeout(self.idle_for()) {
-            Ok(event) => vec![event],
-            Err(RecvTimeoutError::Timeout) => Vec::new(),
-            Err(RecvTimeoutError::Disconnected) => return None,
-        };
-        events.extend(self.inbox.try_iter().take(BATCH));
+        let mut events: Vec<FileEvent> = self.inbox.try_iter().take(BATCH).collect();
+        let idle_for = self.idle_for();
+        if events.is_empty() && !idle_for.is_zero() {
+            self.progress.rest();
+            match self.inbox.recv_timeout(idle_for) {
+                Ok(event) => events.push(event),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+            events.extend(self.inbox.try_iter().take(BATCH));
+        }
+        self.progress.step();
         (!self.events.is_stopped()).then_some(events)
     }
 
@@ -220,6 +229,7 @@ impl Worker {
     }
 
     fn scan_pod(&mut self, pod: &PodId) {
+        self.progress.step();
         if !self.watch_pod(pod) {
             self.remove_pod(pod);
             return;
@@ -271,6 +281,7 @@ impl Worker {
     }
 
     fn scan_volume(&mut self, pod: &PodId, volume: &OsStr, is_replaced: bool) {
+        self.progress.step();
         let path = self.volume_path(pod, volume);
         let is_new = is_replaced || !self.scanner.knows(pod, volume);
         let is_newly_watched = self.watches.ensure(&path) == Watched::Newly;
