@@ -8,6 +8,7 @@ use tokenwatch_core::world::cluster::AccountName;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
+use crate::sources::expected::ExpectedTokens;
 use crate::sources::{pod_addresses, service_accounts};
 
 /// Where the engine's queries go.
@@ -16,6 +17,7 @@ pub(super) struct Queries {
     accounts: Sender<AccountName>,
     keys: Arc<Notify>,
     addresses: Sender<IpAddr>,
+    expected: ExpectedTokens,
 }
 
 /// Where the sources take them.
@@ -26,11 +28,12 @@ pub(super) struct Waiting {
     pub(super) addresses: Receiver<IpAddr>,
 }
 
-pub(super) fn channels() -> (Queries, Waiting) {
+/// `expected`: where the source of token files takes where to look.
+pub(super) fn channels(expected: ExpectedTokens) -> (Queries, Waiting) {
     let (sender, accounts) = channel(service_accounts::QUEUE);
     let (asked, addresses) = channel(pod_addresses::QUEUE);
     let keys = Arc::new(Notify::new());
-    let queries = Queries { accounts: sender, keys: Arc::clone(&keys), addresses: asked };
+    let queries = Queries { accounts: sender, keys: Arc::clone(&keys), addresses: asked, expected };
     (queries, Waiting { accounts, keys, addresses })
 }
 
@@ -42,6 +45,7 @@ impl Queries {
                 Query::ServiceAccount(account) => drop(self.accounts.try_send(account)),
                 Query::Keys => self.keys.notify_one(),
                 Query::PodsAtAddress(address) => drop(self.addresses.try_send(address)),
+                Query::Tokens(keys) => self.expected.set(&keys),
             }
         }
     }

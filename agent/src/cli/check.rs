@@ -193,7 +193,7 @@ pub(super) async fn looked(
     };
     let mut engine = observed(without_waiting(config.clone()), &sample);
     let at = cluster.answers(&mut engine, sample.at).await;
-    cluster.signatures(scanners, &mut engine, &at).await;
+    cluster.look_again(scanners, &mut engine, &at).await;
     let checked = evaluate(&config, &mut engine, Sample { at, ..sample });
     Ok((engine, Checked { cluster, ..checked }))
 }

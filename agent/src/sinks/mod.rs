@@ -13,18 +13,14 @@ use std::time::Duration;
 use tokenwatch_core::engine::Report;
 use tokenwatch_core::engine::{Snapshot, Status};
 use tokenwatch_core::world::observation::DeliveryState;
-use tokenwatch_core::world::readers::KnownHabit;
 use tokenwatch_otlp::Resource;
 use tokio::sync::watch;
 
 use crate::config::otlp::Settings;
-use crate::state_file::{self, StateFile};
+use crate::state_file::{self, LearnedSource, StateFile};
 
 /// The figures of the engine, read at each export of metrics.
 pub type SnapshotSource = Arc<dyn Fn() -> Snapshot + Send + Sync>;
-
-/// The habits of readers that the engine has learned, read whenever the state is saved.
-pub type HabitSource = Arc<dyn Fn() -> Vec<KnownHabit> + Send + Sync>;
 
 /// Everything the engine knows, read for each request of the status page.
 pub type StatusSource = Arc<dyn Fn() -> Status + Send + Sync>;
@@ -42,7 +38,7 @@ pub struct Views {
     /// For liveness.
     pub pulse: PulseSource,
     /// For the state file.
-    pub habits: HabitSource,
+    pub learned: LearnedSource,
 }
 
 /// Whether the engine makes progress.
@@ -136,8 +132,8 @@ impl Sinks {
 
     /// Adds the state file with the active findings.
     #[must_use]
-    pub fn with_state_file(self, config: state_file::Config, habits: HabitSource) -> Self {
-        let state_file = StateFile::start(config, habits, self.main.undelivered());
+    pub fn with_state_file(self, config: state_file::Config, learned: LearnedSource) -> Self {
+        let state_file = StateFile::start(config, learned, self.main.undelivered());
         Self { state_file: Some(state_file), ..self }
     }
 

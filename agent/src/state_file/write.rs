@@ -1,5 +1,6 @@
 //! Saves the active findings whenever they have changed and were delivered, and every minute.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -12,17 +13,21 @@ use tokenwatch_core::engine::Report;
 use tokenwatch_core::findings::FindingId;
 use tokenwatch_core::ledger::{self, Restored};
 use tokenwatch_core::world::readers::KnownHabit;
+use tokenwatch_core::world::tokens::TokenKey;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use super::Error;
-use super::format::{Content, VERSION, path_in};
+use super::format::{Content, FINDINGS_BYTES, HABITS_BYTES, HELD_BYTES, VERSION, fitting, path_in};
 use crate::clocks;
 use crate::recurring::Recurring;
 
 /// How often the file is written without a change. After a restart the agent knows to the minute
 /// how long none was running.
 const INTERVAL: Duration = Duration::from_mins(1);
+/// The same after the start: by then the agent has seen every token, and an agent that ends soon
+/// need not leave the next one without that.
+const SOON: Duration = Duration::from_secs(10);
 
 /// Where the state is saved, for which node, and what it is at start.
 #[derive(Clone, Debug)]
@@ -35,8 +40,17 @@ pub struct Config {
     pub restored: Vec<Restored>,
 }
 
-/// The habits of readers that the agent has learned so far.
-pub type HabitSource = Arc<dyn Fn() -> Vec<KnownHabit> + Send + Sync>;
+/// What the agent has learned of the node, beside the findings.
+#[derive(Clone, Debug, Default)]
+pub struct Learned {
+    /// Habits of readers.
+    pub habits: Vec<KnownHabit>,
+    /// Paths that hold a token, or held one and still should.
+    pub held: Vec<TokenKey>,
+}
+
+/// What the agent has learned so far.
+pub type LearnedSource = Arc<dyn Fn() -> Learned + Send + Sync>;
 
 /// A finding that is active now, or one that no longer is.
 pub type Change = (FindingId, Option<Restored>);
@@ -77,7 +91,7 @@ impl StateFile {
     /// for delivery.
     pub(crate) fn start(
         config: Config,
-        habits: HabitSource,
+        learned: LearnedSource,
         undelivered: watch::Receiver<u64>,
     ) -> Self {
         let restored = config.restored.into_iter();
@@ -90,7 +104,7 @@ impl StateFile {
         let of_writer = Arc::clone(&shared);
         let writer = Writer {
             shared: of_writer,
-            habits,
+            learned,
             undelivered,
             delivered,
             file,
@@ -124,7 +138,7 @@ impl StateFile {
 
 struct Writer {
     shared: Arc<Shared>,
-    habits: HabitSource,
+    learned: LearnedSource,
     undelivered: watch::Receiver<u64>,
     /// The last state of which every alert was delivered.
     delivered: Findings,
@@ -134,11 +148,12 @@ struct Writer {
 
 impl Writer {
     async fn run(mut self, mut closing: watch::Receiver<bool>) {
+        let mut pause = SOON;
         loop {
             self.write().await;
             tokio::select! {
                 () = self.delivered_change() => {}
-                () = tokio::time::sleep(INTERVAL) => {}
+                () = tokio::time::sleep(pause) => pause = INTERVAL,
                 _ = closing.wait_for(|closing| *closing) => break,
             }
         }
@@ -159,9 +174,10 @@ impl Writer {
         if *self.undelivered.borrow() == 0 {
             self.delivered = active;
         }
-        let (file, findings, habits) = (self.file.clone(), self.delivered.clone(), (self.habits)());
+        let (file, findings) = (self.file.clone(), self.delivered.clone());
+        let learned = (self.learned)();
         // On a thread for blocking work, because a disk may be slow.
-        let written = tokio::task::spawn_blocking(move || file.write(&findings, habits)).await;
+        let written = tokio::task::spawn_blocking(move || file.write(&findings, &learned)).await;
         if let Ok(written) = written {
             self.log(&written);
         }
@@ -195,20 +211,31 @@ impl File {
     pub(super) fn write(
         &self,
         findings: &BTreeMap<FindingId, Restored>,
-        habits: Vec<KnownHabit>,
+        learned: &Learned,
     ) -> Result<(), Error> {
-        let content = Content {
-            version: VERSION,
-            node: self.node.as_str(),
-            alive_at: clocks::now().wall,
-            findings: findings.values().collect::<Vec<&Restored>>(),
-            habits,
-        };
         let path = path_in(&self.directory);
-        serde_json::to_string(&content)
+        self.text(findings, learned)
             .map_err(io::Error::from)
             .and_then(|text| replace(&path, redacted(&text).as_bytes()))
             .map_err(|error| Error::Write { path, error })
+    }
+
+    /// No more than a reader takes.
+    fn text(
+        &self,
+        findings: &BTreeMap<FindingId, Restored>,
+        learned: &Learned,
+    ) -> serde_json::Result<String> {
+        let mut findings: Vec<&Restored> = findings.values().collect();
+        findings.sort_by_key(|one| Reverse(one.finding.severity));
+        serde_json::to_string(&Content {
+            version: VERSION,
+            node: self.node.as_str(),
+            alive_at: clocks::now().wall,
+            findings: fitting(findings, FINDINGS_BYTES)?,
+            habits: fitting(&learned.habits, HABITS_BYTES)?,
+            held: fitting(&learned.held, HELD_BYTES)?,
+        })
     }
 }
 

@@ -62,6 +62,7 @@ impl Engine {
     /// Takes one observation, made at `now`. It needs a `Tick` at the time of [`Self::next_wake`].
     pub fn step(&mut self, now: &Reading, observation: Observation) -> Outcome {
         let mut outcome = Outcome::default();
+        let is_of_pods = matches!(observation, Observation::Cluster(_));
         let changed = self.world.learn(now, observation);
         let node_changed = self.apply(changed, now, &mut outcome);
         let before = std::mem::replace(&mut self.estimate, self.world.clock.estimate(now));
@@ -73,6 +74,8 @@ impl Engine {
         let kubelet_changed = self.diagnose_tokens(now, &mut outcome);
         outcome.queries.extend(self.world.take_turn(now).map(Query::ServiceAccount));
         outcome.queries.extend(self.world.cluster.keys.take_turn(now).then_some(Query::Keys));
+        let expected = is_of_pods.then(|| self.world.take_expected(now)).flatten();
+        outcome.queries.extend(expected.map(Query::Tokens));
         let due = self.node_next.is_some_and(|next| next <= now.monotonic);
         if self.survey.take_posture_changed() || node_changed || kubelet_changed || due {
             self.diagnose_node(now, &mut outcome);
@@ -114,7 +117,10 @@ impl Engine {
         self.schedule.remove(&tracked.key);
         self.survey.remove(&tracked);
         self.world.forget(&tracked.key);
-        outcome.alerts(self.ledger.judge(now, &Scope::Token(tracked.key), Judgement::gone()));
+        // What should be there may be missing: what was found stays until that is known.
+        if self.world.absent.get(&tracked.key).is_none() {
+            outcome.alerts(self.ledger.judge(now, &Scope::Token(tracked.key), Judgement::gone()));
+        }
     }
 
     fn schedule_all(&mut self) {
@@ -195,7 +201,9 @@ impl Engine {
     /// Every query that there is, for a caller that looks only once.
     pub fn every_query(&mut self, now: &Reading) -> Vec<Query> {
         let accounts = self.world.take_all_accounts(now).into_iter().map(Query::ServiceAccount);
-        accounts.chain(self.world.cluster.keys.is_enabled().then_some(Query::Keys)).collect()
+        let expected = Some(self.world.lacking(now)).filter(|keys| !keys.is_empty());
+        let keys = self.world.cluster.keys.is_enabled().then_some(Query::Keys);
+        accounts.chain(keys).chain(expected.map(Query::Tokens)).collect()
     }
 
     fn diagnose_node(&mut self, now: &Reading, outcome: &mut Outcome) {
@@ -261,6 +269,11 @@ impl Engine {
     /// What decides whether the API server accepts this token. Nothing if there is none.
     pub fn why(&self, key: &TokenKey, now: &Reading) -> Option<Why> {
         self.scene(now).why(key)
+    }
+
+    /// The paths that hold a token, or should, for the next agent on this node.
+    pub fn held(&self) -> Vec<TokenKey> {
+        self.world.held().into_iter().collect()
     }
 
     /// The habits of readers that the agent learned, for the next agent on this node.

@@ -9,6 +9,7 @@ pub mod cluster;
 mod config;
 pub mod copies;
 mod delivery;
+mod expected;
 mod facts;
 pub mod keys;
 pub mod kubelet;
@@ -28,6 +29,7 @@ mod watched;
 pub use absent::{Absent, AbsentFacts, AbsentTokens, PodLife};
 pub use audiences::{Misfit, MisfitKind};
 pub use config::Config;
+pub use expected::Expected;
 pub use facts::{AheadClock, Facts, KubeletFacts, VerifierFacts};
 pub use pinned::{PinEnd, Pinned};
 pub use query::Query;
@@ -51,6 +53,8 @@ pub struct World {
     pub tokens: Tokens,
     /// The tokens that should be there and are not.
     pub absent: AbsentTokens,
+    /// Where a token should be.
+    pub expected: Expected,
     /// The node's clock.
     pub clock: ClockModel,
     /// The node's pods.
@@ -130,6 +134,7 @@ impl World {
         Self {
             tokens: Tokens::default(),
             absent: AbsentTokens::default(),
+            expected: Expected::default(),
             clock: ClockModel::new(config.clock.clone()),
             cluster: Cluster::of(config),
             accounts: Accounts::new(config.jitter_seed),
@@ -151,6 +156,7 @@ impl World {
             Observation::File(seen) => return self.file(now, seen),
             Observation::Gone(key) => return self.gone(now, &key),
             Observation::WithoutTokens(pods) => return self.bare(pods),
+            Observation::Held(keys) => return self.held_before(keys),
             Observation::NtpRound(round) => return self.measured(round),
             Observation::ClockStep(step) => {
                 self.clock.step(&step);

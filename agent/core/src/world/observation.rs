@@ -63,6 +63,8 @@ pub enum Observation {
     Syncs(SyncsSeen),
     /// Errors that kubelet logged about tokens and their volumes.
     KubeletErrors(Vec<KubeletError>),
+    /// Paths that held a token when an earlier agent on this node saw them.
+    Held(Vec<TokenKey>),
     /// Habits that an earlier agent on this node learned.
     Habits(Vec<KnownHabit>),
     /// The processes of a pod.

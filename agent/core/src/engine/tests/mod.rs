@@ -153,7 +153,7 @@ fn account(uid: Option<&str>) -> Observation {
 fn queries(outcome: &Outcome) -> Vec<String> {
     let account = |query: &'_ Query| match query {
         Query::ServiceAccount(account) => Some(account.name.clone()),
-        Query::Keys | Query::PodsAtAddress(_) => None,
+        Query::Keys | Query::PodsAtAddress(_) | Query::Tokens(_) => None,
     };
     outcome.queries.iter().filter_map(account).collect()
 }

@@ -139,6 +139,9 @@ impl Pseudonyms {
             Observation::KubeletErrors(errors) => Observation::KubeletErrors(
                 errors.into_iter().map(|one| self.kubelet_error(one)).collect(),
             ),
+            Observation::Held(keys) => {
+                Observation::Held(keys.into_iter().map(|key| self.token_key(key)).collect())
+            }
             Observation::Habits(habits) => {
                 Observation::Habits(habits.into_iter().map(|one| self.known_habit(one)).collect())
             }
