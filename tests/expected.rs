@@ -3,8 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may panic, too
 #![allow(clippy::disallowed_methods)] // a test starts programs, measures time and makes folders
 
+#[allow(dead_code)] // not every test that includes this file uses all of it
+#[path = "support/api_server.rs"]
+mod api_server;
 #[path = "expected/restarts.rs"]
 mod restarts;
+#[path = "expected/specs.rs"]
+mod specs;
 #[allow(dead_code)] // not every test that includes this file uses all of it
 #[path = "support/volumes.rs"]
 mod volumes;
@@ -124,7 +129,9 @@ fn what_is_in_the_place_of_a_token_is_reported_at_the_first_look() {
     for instead in Instead::ALL {
         let (held, spec) = match instead {
             Empty => ("malformed: the file is empty", "malformed: the file is empty"),
-            Foreign => ("malformed: it holds something other than a token, and held a", OTHER),
+            Foreign => {
+                ("malformed: it holds something other than a token, and held one before", OTHER)
+            }
             CutOff => ("malformed: a JWT has 3 parts", "malformed: a JWT has 3 parts"),
             Pipe | LinkOut | LinkNowhere => (NO_LONGER, NO_FILE),
             Directory | Nothing => (MISSING, MISSING),

@@ -129,7 +129,7 @@ fn anything_in_the_place_of_a_token_is_reported() {
     scan(&mut scanner);
     let table = [
         ("", "the file is empty"),
-        ("x", "it holds something other than a token, and held a token before"),
+        ("x", "it holds something other than a token, and held one before, sound or broken"),
         ("eyJ", "a JWT has 3 parts separated by dots, this has 1"),
     ];
     for (generation, (content, reason)) in (2..).zip(table) {

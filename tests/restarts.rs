@@ -170,7 +170,7 @@ fn what_takes_the_place_of_a_token_while_no_agent_runs_is_reported() {
         }
     }
     printed += &second.stop();
-    assert!(printed.contains("the file is empty") && printed.contains("held a token before"));
+    assert!(printed.contains("the file is empty") && printed.contains("held one before"));
     assert!(!printed.contains("uid-sound") && !printed.contains("token.missing"), "{printed}");
     let third = Agent::start(&node, state.path());
     wait_for(&file, "\"held\"");

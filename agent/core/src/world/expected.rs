@@ -9,7 +9,7 @@ use crate::world::tokens::{Absence, MAX_TOKENS, TokenKey, Tracked};
 
 /// The expected tokens.
 #[derive(Clone, Debug, Default)]
-pub struct Expected {
+pub(super) struct Expected {
     /// Those that an earlier agent saw, until their volumes are gone.
     held: BTreeSet<TokenKey>,
     /// Those for which the source of token files was asked last.
@@ -26,7 +26,7 @@ impl Expected {
 impl World {
     /// Takes the paths that held a token when an earlier agent saw them.
     pub(super) fn held_before(&mut self, keys: Vec<TokenKey>) -> Changed {
-        self.expected.held.extend(keys.into_iter().take(MAX_TOKENS));
+        self.absent.expected.held.extend(keys.into_iter().take(MAX_TOKENS));
         Changed::of(Vec::new())
     }
 
@@ -38,7 +38,7 @@ impl World {
         };
         let tokens = self.tokens.iter().filter(is_token).map(|tracked| &tracked.key);
         let absent = self.absent.iter().filter(|absent| was_there(absent.absence));
-        let before = self.expected.held.iter().filter(|key| !self.is_gone(key));
+        let before = self.absent.expected.held.iter().filter(|key| !self.is_gone(key));
         let all = tokens.chain(absent.map(|absent| &absent.key)).chain(before);
         all.take(MAX_TOKENS).cloned().collect()
     }
@@ -47,9 +47,9 @@ impl World {
     /// them are new: the source of token files has to look what is there instead.
     pub(crate) fn take_expected(&mut self, now: &Reading) -> Option<BTreeSet<TokenKey>> {
         let expected = self.lacking(now);
-        let is_new = !expected.is_subset(&self.expected.asked);
+        let is_new = !expected.is_subset(&self.absent.expected.asked);
         is_new.then(|| {
-            self.expected.asked.clone_from(&expected);
+            self.absent.expected.asked.clone_from(&expected);
             expected
         })
     }

@@ -29,7 +29,6 @@ mod watched;
 pub use absent::{Absent, AbsentFacts, AbsentTokens, PodLife};
 pub use audiences::{Misfit, MisfitKind};
 pub use config::Config;
-pub use expected::Expected;
 pub use facts::{AheadClock, Facts, KubeletFacts, VerifierFacts};
 pub use pinned::{PinEnd, Pinned};
 pub use query::Query;
@@ -53,8 +52,6 @@ pub struct World {
     pub tokens: Tokens,
     /// The tokens that should be there and are not.
     pub absent: AbsentTokens,
-    /// Where a token should be.
-    pub expected: Expected,
     /// The node's clock.
     pub clock: ClockModel,
     /// The node's pods.
@@ -134,7 +131,6 @@ impl World {
         Self {
             tokens: Tokens::default(),
             absent: AbsentTokens::default(),
-            expected: Expected::default(),
             clock: ClockModel::new(config.clock.clone()),
             cluster: Cluster::of(config),
             accounts: Accounts::new(config.jitter_seed),

@@ -13,10 +13,13 @@ pub(super) fn due(entries: &[Entry], lost: &[PathBuf], owner: Owner<'_>) -> BTre
     was.chain(lost.iter().cloned()).chain(owner.expected_paths().cloned()).collect()
 }
 
-/// The same, with the token of kubelet's own volume, which nobody need have seen yet.
+/// The same, with what was taken for a broken token, and the token of kubelet's own volume, which
+/// nobody need have seen yet.
 pub(super) fn tokens(entries: &[Entry], lost: &[PathBuf], owner: Owner<'_>) -> BTreeSet<PathBuf> {
+    let accused = entries.iter().filter(|entry| entry.is_accused());
+    let accused = accused.map(|entry| entry.path().to_owned());
     let own = owner.is_api_access().then(|| PathBuf::from(layout::TOKEN));
-    due(entries, lost, owner).into_iter().chain(own).collect()
+    due(entries, lost, owner).into_iter().chain(accused).chain(own).collect()
 }
 
 /// Those that are not among the files of the volume. Of kubelet's own volume also the token that

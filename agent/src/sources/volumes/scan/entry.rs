@@ -138,6 +138,11 @@ impl Entry {
         self.was_token
     }
 
+    /// Whether something broken was reported in its place.
+    pub(super) fn is_accused(&self) -> bool {
+        self.is_accused
+    }
+
     /// Why the file cannot be read, if it may be anything.
     pub(super) fn hidden(&self) -> Option<Errno> {
         self.hidden.as_ref().map(|hidden| hidden.0)
@@ -366,7 +371,7 @@ fn not_token(other: &Other, expected: Expected) -> Option<&'static str> {
             Some("it holds a Secret-based token, and held a bound token before")
         }
         (Other::Foreign, Expected::Was) => {
-            Some("it holds something other than a token, and held a token before")
+            Some("it holds something other than a token, and held one before, sound or broken")
         }
         (Other::Foreign, Expected::Is) => Some("it holds something other than a token"),
     }

@@ -10,6 +10,7 @@ mod directory;
 mod due;
 mod entry;
 mod files;
+mod generation;
 pub(super) mod held_back;
 mod opened;
 mod pod;

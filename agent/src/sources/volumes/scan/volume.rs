@@ -15,8 +15,9 @@ use super::context::{Reports, Scan};
 use super::denied;
 use super::due::{absent, due, tokens};
 use super::entry::{Entry, Place, Presence};
-use super::opened::{stamp, stamp_at};
-use super::stamps::{Moment, TrustedStamp};
+use super::generation::Generation;
+use super::opened::stamp;
+use super::stamps::Moment;
 use super::{data_link, files};
 use crate::sources::expected::{Places, Why};
 use crate::sources::token_volumes::TokenVolume;
@@ -45,39 +46,6 @@ pub(super) struct Volume {
     is_news: bool,
     /// The tokens that were expected in it when it was read.
     expected: Option<Arc<Places>>,
-}
-
-/// The directory that `..data` points to. Known only for one without subdirectories, whose stamp
-/// shows that a file was added.
-#[derive(Debug)]
-struct Generation {
-    link: TrustedStamp,
-    target: PathBuf,
-    directory: TrustedStamp,
-}
-
-impl Generation {
-    /// None if its stamps are too recent to show every change.
-    fn new(link: Stamp, target: PathBuf, directory: Stamp, moment: Moment) -> Option<Self> {
-        let link = TrustedStamp::new(link, moment)?;
-        Some(Self { link, target, directory: TrustedStamp::new(directory, moment)? })
-    }
-
-    /// Whether link and directory have not changed. Leaves the directory's path in `path`.
-    fn is_current(
-        &self,
-        parent: BorrowedFd<'_>,
-        volume: &OsStr,
-        path: &mut PathBuf,
-        moment: Moment,
-    ) -> bool {
-        path.as_mut_os_string().clear();
-        path.push(volume);
-        path.push(DATA);
-        let same_link = self.link.is_current(stamp_at(parent, path), moment);
-        path.set_file_name(&self.target);
-        same_link && self.directory.is_current(stamp_at(parent, path), moment)
-    }
 }
 
 /// Whether a volume has content.
@@ -318,8 +286,9 @@ impl Volume {
         }
         self.is_truncated = found.is_truncated;
         let owner = scan.reports.owner;
-        let due = due(&self.entries, &self.lost, owner);
-        let in_place = |path: &PathBuf| due.contains(path) || owner.expects_token(path);
+        let (due, tokens) =
+            (due(&self.entries, &self.lost, owner), tokens(&self.entries, &self.lost, owner));
+        let in_place = |path: &PathBuf| tokens.contains(path);
         let mut paths = found.paths;
         paths.extend(found.outward_links.into_iter().filter(in_place));
         let odd: Vec<PathBuf> = found.odd.into_iter().filter(in_place).collect();
