@@ -1,5 +1,5 @@
-//! Sequences of contents and restarts: once a finding about a path is active, one stays active until
-//! the path holds a token or the volume is gone.
+//! Sequences of contents and restarts: once a finding about a path is active, one stays active
+//! until the path holds a token or the volume is gone.
 
 use std::collections::BTreeMap;
 
@@ -70,7 +70,7 @@ impl Agent {
     fn restart(self, node: &Node) -> Self {
         // As the state file has them.
         let saved = serde_json::to_string(&self.saved.values().collect::<Vec<_>>()).unwrap();
-        let held = serde_json::to_string(&self.engine.held()).unwrap();
+        let held = serde_json::to_string(&self.engine.learned().held).unwrap();
         let now = self.now.after(Delta::from_secs(5));
         let read = |text: &str| serde_json::from_str(text).unwrap();
         Self::start(node, now, read(&saved), serde_json::from_str(&held).unwrap())
@@ -170,7 +170,12 @@ fn run(acts: &[Act]) -> Result<(), TestCaseError> {
 const HOUR: Delta = Delta::from_secs(3_600);
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 96, ..ProptestConfig::default() })]
+    // Each case makes files, and scans them some ten times: 256 cases take some seconds.
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        cases: 256,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn no_finding_is_resolved_while_the_path_holds_no_token(acts in vec(act(), 1..16)) {

@@ -1,5 +1,5 @@
-//! What `tokenwatch check` finds, in one look and without a state file, where the specs of pods show
-//! which paths should hold a token.
+//! What `tokenwatch check` finds, in one look and without a state file, where the specs of pods
+//! show which paths should hold a token.
 
 use std::process::{Command, Stdio};
 

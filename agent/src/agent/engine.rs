@@ -15,8 +15,7 @@ use super::heartbeat::Heartbeat;
 use crate::clocks;
 use crate::network::KnownOffset;
 use crate::recorder::Recorder;
-use crate::sinks::{PulseSource, SnapshotSource, StatusSource, Views};
-use crate::state_file::{Learned, LearnedSource};
+use crate::sinks::{LearnedSource, PulseSource, SnapshotSource, StatusSource, Views};
 
 /// Longest sleep of the timer. It stands still while the machine sleeps, and the engine's clock
 /// does not: so the engine's next deadline is checked at least this often.
@@ -91,10 +90,7 @@ impl SharedEngine {
 
     fn learned(&self) -> LearnedSource {
         let engine = self.clone();
-        Arc::new(move || {
-            let engine = engine.lock();
-            Learned { habits: engine.habits(), held: engine.held() }
-        })
+        Arc::new(move || engine.lock().learned())
     }
 
     /// How far true time is ahead of the node's clock, where that is known to be off.

@@ -12,15 +12,19 @@ use std::time::Duration;
 
 use tokenwatch_core::engine::Report;
 use tokenwatch_core::engine::{Snapshot, Status};
+use tokenwatch_core::world::Learned;
 use tokenwatch_core::world::observation::DeliveryState;
 use tokenwatch_otlp::Resource;
 use tokio::sync::watch;
 
 use crate::config::otlp::Settings;
-use crate::state_file::{self, LearnedSource, StateFile};
+use crate::state_file::{self, StateFile};
 
 /// The figures of the engine, read at each export of metrics.
 pub type SnapshotSource = Arc<dyn Fn() -> Snapshot + Send + Sync>;
+
+/// What the engine has learned for the next agent, read whenever the state is saved.
+pub type LearnedSource = Arc<dyn Fn() -> Learned + Send + Sync>;
 
 /// Everything the engine knows, read for each request of the status page.
 pub type StatusSource = Arc<dyn Fn() -> Status + Send + Sync>;

@@ -8,6 +8,7 @@ use tokenwatch_core::base::value::Attributes;
 use tokenwatch_core::engine::Report;
 use tokenwatch_core::findings::{Code, Finding, Remedy, Severity, Subject};
 use tokenwatch_core::ledger::{self, Alert, AlertEvent, FILE};
+use tokenwatch_core::world::Learned;
 use tokenwatch_core::world::readers::{Habit, HabitKey, KnownHabit};
 use tokio::sync::watch;
 

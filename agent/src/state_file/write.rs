@@ -12,8 +12,7 @@ use tokenwatch_core::base::secrecy::redacted;
 use tokenwatch_core::engine::Report;
 use tokenwatch_core::findings::FindingId;
 use tokenwatch_core::ledger::{self, Restored};
-use tokenwatch_core::world::readers::KnownHabit;
-use tokenwatch_core::world::tokens::TokenKey;
+use tokenwatch_core::world::Learned;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
@@ -38,15 +37,6 @@ pub struct Config {
     pub node: String,
     /// The findings that were restored.
     pub restored: Vec<Restored>,
-}
-
-/// What the agent has learned of the node, beside the findings.
-#[derive(Clone, Debug, Default)]
-pub struct Learned {
-    /// Habits of readers.
-    pub habits: Vec<KnownHabit>,
-    /// Paths that hold a token, or held one and still should.
-    pub held: Vec<TokenKey>,
 }
 
 /// What the agent has learned so far.

@@ -23,9 +23,8 @@ use crate::traces::{self, Exported};
 use crate::view::Scene;
 use crate::world::clocks::{Estimate, ServerReport};
 use crate::world::observation::Observation;
-use crate::world::readers::KnownHabit;
 use crate::world::tokens::{Generation, TokenKey, Tracked};
-use crate::world::{Changed, ChangedTokens, Event, World};
+use crate::world::{Changed, ChangedTokens, Event, Learned, World};
 use schedule::Schedule;
 
 /// The engine of one node. See the documentation of this module.
@@ -62,7 +61,6 @@ impl Engine {
     /// Takes one observation, made at `now`. It needs a `Tick` at the time of [`Self::next_wake`].
     pub fn step(&mut self, now: &Reading, observation: Observation) -> Outcome {
         let mut outcome = Outcome::default();
-        let is_of_pods = matches!(observation, Observation::Cluster(_));
         let changed = self.world.learn(now, observation);
         let node_changed = self.apply(changed, now, &mut outcome);
         let before = std::mem::replace(&mut self.estimate, self.world.clock.estimate(now));
@@ -74,8 +72,7 @@ impl Engine {
         let kubelet_changed = self.diagnose_tokens(now, &mut outcome);
         outcome.queries.extend(self.world.take_turn(now).map(Query::ServiceAccount));
         outcome.queries.extend(self.world.cluster.keys.take_turn(now).then_some(Query::Keys));
-        let expected = is_of_pods.then(|| self.world.take_expected(now)).flatten();
-        outcome.queries.extend(expected.map(Query::Tokens));
+        outcome.queries.extend(self.world.take_expected(now).map(Query::Tokens));
         let due = self.node_next.is_some_and(|next| next <= now.monotonic);
         if self.survey.take_posture_changed() || node_changed || kubelet_changed || due {
             self.diagnose_node(now, &mut outcome);
@@ -271,14 +268,9 @@ impl Engine {
         self.scene(now).why(key)
     }
 
-    /// The paths that hold a token, or should, for the next agent on this node.
-    pub fn held(&self) -> Vec<TokenKey> {
-        self.world.held().into_iter().collect()
-    }
-
-    /// The habits of readers that the agent learned, for the next agent on this node.
-    pub fn habits(&self) -> Vec<KnownHabit> {
-        self.world.readers.habits.iter().cloned().collect()
+    /// What the next agent on this node should know, beside the findings.
+    pub fn learned(&self) -> Learned {
+        self.world.learned()
     }
 
     /// Everything that the status page shows.

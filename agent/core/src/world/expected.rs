@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{Changed, World};
 use crate::base::time::Reading;
 use crate::world::cluster::{Phase, Pod, PodStage};
+use crate::world::readers::KnownHabit;
 use crate::world::tokens::{Absence, MAX_TOKENS, TokenKey, Tracked};
 
 /// The expected tokens.
@@ -14,9 +15,25 @@ pub(super) struct Expected {
     held: BTreeSet<TokenKey>,
     /// Those for which the source of token files was asked last.
     asked: BTreeSet<TokenKey>,
+    /// Whether pods were reported since.
+    is_new: bool,
+}
+
+/// What the next agent on this node should know, beside the findings.
+#[derive(Clone, Debug, Default)]
+pub struct Learned {
+    /// Habits of readers.
+    pub habits: Vec<KnownHabit>,
+    /// Paths that hold a token, or held one and still should.
+    pub held: Vec<TokenKey>,
 }
 
 impl Expected {
+    /// Pods were reported.
+    pub(super) fn pods_reported(&mut self) {
+        self.is_new = true;
+    }
+
     /// The file at `key` is gone with its volume.
     pub(super) fn gone(&mut self, key: &TokenKey) {
         self.held.remove(key);
@@ -30,8 +47,13 @@ impl World {
         Changed::of(Vec::new())
     }
 
-    /// The paths that hold a token, or held one and still should: for the next agent on this node.
-    pub fn held(&self) -> BTreeSet<TokenKey> {
+    /// What the next agent on this node should know.
+    pub(crate) fn learned(&self) -> Learned {
+        let habits = self.readers.habits.iter().cloned().collect();
+        Learned { habits, held: self.held().into_iter().collect() }
+    }
+
+    fn held(&self) -> BTreeSet<TokenKey> {
         let is_token = |tracked: &&Tracked| {
             let is_broken = tracked.trouble.as_ref().is_some_and(|trouble| trouble.malformed);
             tracked.current.is_some() || is_broken
@@ -43,9 +65,12 @@ impl World {
         all.take(MAX_TOKENS).cloned().collect()
     }
 
-    /// The paths at which pods should have a token by their specs and none is known, if some of
-    /// them are new: the source of token files has to look what is there instead.
+    /// After a report about pods: the paths at which they should have a token by their specs and
+    /// none is known, if some of them are new. The source of token files has to look what is there instead.
     pub(crate) fn take_expected(&mut self, now: &Reading) -> Option<BTreeSet<TokenKey>> {
+        if !std::mem::take(&mut self.absent.expected.is_new) {
+            return None;
+        }
         let expected = self.lacking(now);
         let is_new = !expected.is_subset(&self.absent.expected.asked);
         is_new.then(|| {

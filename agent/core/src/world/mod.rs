@@ -29,6 +29,7 @@ mod watched;
 pub use absent::{Absent, AbsentFacts, AbsentTokens, PodLife};
 pub use audiences::{Misfit, MisfitKind};
 pub use config::Config;
+pub use expected::Learned;
 pub use facts::{AheadClock, Facts, KubeletFacts, VerifierFacts};
 pub use pinned::{PinEnd, Pinned};
 pub use query::Query;
@@ -280,6 +281,7 @@ impl World {
             self.accounts.begin(now);
         }
         let changed = self.cluster.see(seen, now);
+        self.absent.expected.pods_reported();
         self.forget_pods();
         self.tokens.iter().for_each(|token| self.cluster.has_token(token));
         let mut keys = self.tokens.keys_of(|tracked| changed.contains(&tracked.key.pod_uid));

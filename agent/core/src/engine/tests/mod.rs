@@ -11,6 +11,7 @@ use crate::world::observation::{BlindSpot, DeliveryState, FileContent, FileSeen,
 use crate::world::tokens::{MAX_TOKENS, State, claims_for_tests as claims};
 
 mod agent;
+mod claimed;
 mod clock;
 mod cluster;
 mod copies;

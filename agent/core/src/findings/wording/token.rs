@@ -58,10 +58,10 @@ fn remedy_of(symptom: TokenSymptom, facts: &Facts<'_>) -> Remedy {
     let is_pending =
         symptom.fault == TokenFault::RotationLate && symptom.severity == Severity::Info;
     let logged = logged::of(symptom.fault, facts).filter(|_| !is_pending);
-    let claims = generation.map(|generation| &generation.claims);
+    let account = facts.proven_account();
     logged
-        .and_then(|logged| logged_remedy::of_token(logged.error.cause, &pod, claims))
-        .unwrap_or_else(|| remedy::of_token(symptom, &pod, generation))
+        .and_then(|logged| logged_remedy::of_token(logged.error.cause, &pod, account.as_ref()))
+        .unwrap_or_else(|| remedy::of_token(symptom, &pod, generation, account.as_ref()))
 }
 
 /// When requests start to fail. For a token that is not valid yet, it is when they stop failing. A
