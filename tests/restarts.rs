@@ -129,3 +129,52 @@ fn a_broken_state_file_is_reported_and_does_no_harm() {
     let printed = agent.until("token.expired");
     assert!(printed.contains("findings.json") && printed.contains("raised again"), "{printed}");
 }
+
+/// What a path held is kept in the state file: whatever takes its place while no agent runs is
+/// reported by the next one.
+#[test]
+fn what_takes_the_place_of_a_token_while_no_agent_runs_is_reported() {
+    use std::os::unix::fs::symlink;
+    let (node, state) = (Node::new(), tempfile::tempdir().unwrap());
+    let pods = ["empty", "cert", "pipe", "out", "nowhere", "sound"];
+    for pod in pods {
+        node.pod(pod, &token(&payload(pod, 0, 3_600)));
+    }
+    let file = state.path().join("findings.json");
+    let first = Agent::start(&node, state.path());
+    wait_for(&file, "\"held\"");
+    first.stop();
+    let left = std::fs::read_to_string(&file).unwrap();
+    assert!(pods.iter().all(|pod| left.contains(&format!("uid-{pod}"))), "{left}");
+    assert!(!left.contains(node::SIGNATURE));
+
+    let place = |pod: &str, name: &str| node.volume(pod).directory().join(name);
+    for pod in ["empty", "cert"] {
+        std::fs::write(place(pod, "..data/token"), if pod == "cert" { "-----BEGIN" } else { "" })
+            .unwrap();
+    }
+    for pod in ["pipe", "out"] {
+        std::fs::remove_file(place(pod, "..data/token")).unwrap();
+    }
+    nix::unistd::mkfifo(&place("pipe", "..data/token"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    symlink("/etc/hostname", place("out", "..data/token")).unwrap();
+    std::fs::remove_file(place("nowhere", "..data")).unwrap();
+    symlink("..2001_01_01_00_00_00.1", place("nowhere", "..data")).unwrap();
+
+    let second = Agent::start(&node, state.path());
+    let mut printed = String::new();
+    for pod in &pods[..5] {
+        let name = format!("UID uid-{pod}");
+        if !printed.contains(&name) {
+            printed += &second.until(&name);
+        }
+    }
+    printed += &second.stop();
+    assert!(printed.contains("the file is empty") && printed.contains("held one before"));
+    assert!(!printed.contains("uid-sound") && !printed.contains("token.missing"), "{printed}");
+    let third = Agent::start(&node, state.path());
+    wait_for(&file, "\"held\"");
+    third.stop();
+    let left = std::fs::read_to_string(&file).unwrap();
+    assert!(pods.iter().all(|pod| left.contains(&format!("uid-{pod}"))), "{left}");
+}

@@ -18,6 +18,7 @@ use tokenwatch_core::world::cluster::AccountName;
 use tokenwatch_core::world::observation::Observation;
 use tokenwatch_core::world::privileges::{Level, Privileges};
 use tokenwatch_core::world::readers::KnownHabit;
+use tokenwatch_core::world::tokens::TokenKey;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
@@ -84,6 +85,8 @@ pub struct Plan {
     pub restored: Vec<Restored>,
     /// Habits of readers that the last agent learned.
     pub habits: Vec<KnownHabit>,
+    /// Paths that held a token when the last agent saw them.
+    pub held: Vec<TokenKey>,
     /// Records what the engine takes, if somebody wants a recording.
     pub recorder: Option<Arc<Recorder>>,
     /// Longest duration of the last flush.
@@ -101,12 +104,14 @@ pub async fn run<S>(
     if let Some(client) = &plan.apiserver {
         client.explain_by(engine.known_offset());
     }
-    let sinks = sinks(engine.views()).map_err(Error::Sinks)?;
     let privileges = privileges::read(&plan.fanotify);
     let level = privileges.rung;
-    sinks.take(first_reports(&engine, &plan, privileges));
+    // Before the state is saved for the first time: that must not forget what was restored.
+    let first = first_reports(&engine, &plan, privileges);
+    let sinks = sinks(engine.views()).map_err(Error::Sinks)?;
+    sinks.take(first);
     let (sender, mut observations) = channel(QUEUE);
-    let (queries, waiting) = queries::channels();
+    let (queries, waiting) = queries::channels(plan.files.expected.clone());
     let mut sources = start_sources(&plan, level, &sender, waiting);
     drop(sender);
     let delivery = sinks.delivery();
@@ -133,7 +138,7 @@ pub async fn look(plan: Plan, span: Duration) -> Status {
     let level = privileges.rung;
     drop(engine.step(Observation::Privileges(privileges)));
     let (sender, observations) = channel(QUEUE);
-    let (queries, waiting) = queries::channels();
+    let (queries, waiting) = queries::channels(plan.files.expected.clone());
     let sources = start_sources(&plan, level, &sender, waiting);
     drop(sender);
     // Only the time limit ends it.
@@ -164,6 +169,9 @@ async fn finish(plan: &Plan) {
 fn first_reports(engine: &SharedEngine, plan: &Plan, privileges: Privileges) -> Vec<Report> {
     log_privileges(&privileges);
     let restored = engine.restore(plan.restored.clone());
+    if !plan.held.is_empty() {
+        drop(engine.step(Observation::Held(plan.held.clone()))); // nothing is looked at yet
+    }
     if !plan.habits.is_empty() {
         let _ = engine.step(Observation::Habits(plan.habits.clone())); // nothing uses them yet
     }

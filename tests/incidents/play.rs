@@ -121,7 +121,7 @@ impl Player<'_> {
                 answers.into_iter().map(Observation::Keys).collect()
             }
             // No incident has an API server's logs.
-            Query::PodsAtAddress(_) | Query::KubeletMetrics => Vec::new(),
+            Query::PodsAtAddress(_) | Query::KubeletMetrics | Query::Tokens(_) => Vec::new(),
         };
         for (nth, answer) in answers.into_iter().enumerate() {
             let date = self.node.date(at, at + ANSWER, nth);

@@ -15,7 +15,7 @@ use super::heartbeat::Heartbeat;
 use crate::clocks;
 use crate::network::KnownOffset;
 use crate::recorder::Recorder;
-use crate::sinks::{HabitSource, PulseSource, SnapshotSource, StatusSource, Views};
+use crate::sinks::{LearnedSource, PulseSource, SnapshotSource, StatusSource, Views};
 
 /// Longest sleep of the timer. It stands still while the machine sleeps, and the engine's clock
 /// does not: so the engine's next deadline is checked at least this often.
@@ -85,12 +85,12 @@ impl SharedEngine {
     /// What sinks may read at any time.
     pub(super) fn views(&self) -> Views {
         let (snapshot, status) = (self.snapshots(), self.statuses());
-        Views { snapshot, status, pulse: self.pulses(), habits: self.habits() }
+        Views { snapshot, status, pulse: self.pulses(), learned: self.learned() }
     }
 
-    fn habits(&self) -> HabitSource {
+    fn learned(&self) -> LearnedSource {
         let engine = self.clone();
-        Arc::new(move || engine.lock().habits())
+        Arc::new(move || engine.lock().learned())
     }
 
     /// How far true time is ahead of the node's clock, where that is known to be off.

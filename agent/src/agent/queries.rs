@@ -8,6 +8,7 @@ use tokenwatch_core::world::cluster::AccountName;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
+use crate::sources::expected::ExpectedTokens;
 use crate::sources::{pod_addresses, service_accounts};
 
 /// Where the engine's queries go.
@@ -17,6 +18,7 @@ pub(super) struct Queries {
     keys: Arc<Notify>,
     addresses: Sender<IpAddr>,
     metrics: Arc<Notify>,
+    expected: ExpectedTokens,
 }
 
 /// Where the sources take them.
@@ -28,7 +30,8 @@ pub(super) struct Waiting {
     pub(super) metrics: Arc<Notify>,
 }
 
-pub(super) fn channels() -> (Queries, Waiting) {
+/// `expected`: where the source of token files takes where to look.
+pub(super) fn channels(expected: ExpectedTokens) -> (Queries, Waiting) {
     let (sender, accounts) = channel(service_accounts::QUEUE);
     let (asked, addresses) = channel(pod_addresses::QUEUE);
     let (keys, metrics) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
@@ -37,6 +40,7 @@ pub(super) fn channels() -> (Queries, Waiting) {
         keys: Arc::clone(&keys),
         addresses: asked,
         metrics: Arc::clone(&metrics),
+        expected,
     };
     (queries, Waiting { accounts, keys, addresses, metrics })
 }
@@ -50,6 +54,7 @@ impl Queries {
                 Query::Keys => self.keys.notify_one(),
                 Query::KubeletMetrics => self.metrics.notify_one(),
                 Query::PodsAtAddress(address) => drop(self.addresses.try_send(address)),
+                Query::Tokens(keys) => self.expected.set(&keys),
             }
         }
     }

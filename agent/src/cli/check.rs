@@ -223,7 +223,7 @@ async fn look(
     };
     let mut engine = observed(without_waiting(config.clone()), &sample);
     let at = cluster.answers(&mut engine, sample.at).await;
-    cluster.signatures(scanners, &mut engine, &at).await;
+    cluster.look_again(scanners, &mut engine, &at).await;
     let kubelet = kubelet_client(settings, environment, &node).map_err(CheckError::ApiServer)?;
     let (at, unread) = metrics::look(kubelet.map(Once::new), &mut engine, at).await;
     let mut checked = evaluate(&config, &mut engine, Sample { at, ..sample });

@@ -75,6 +75,7 @@ mod tests {
             name: Some("cart-0".into()),
             uid: "0d8b7c1e".into(),
             owner: None,
+            is_claimed: false,
         };
         let nameless = PodRef { uid: "0d8b7c1e".into(), ..PodRef::default() };
         let table = [

@@ -26,6 +26,7 @@ pub(super) fn look_up(settings: &Settings, node: &str) -> Result<Host, Failure> 
         roots: kubelet_roots(settings)?,
         restored: restored.findings,
         habits: restored.habits,
+        held: restored.held,
         api_servers: Vec::new(),
     })
 }

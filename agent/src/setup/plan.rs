@@ -9,7 +9,7 @@ use tokenwatch_core::engine;
 use tokenwatch_core::ledger::Restored;
 use tokenwatch_core::world::clocks::{Limits, ServerName};
 use tokenwatch_core::world::readers::KnownHabit;
-use tokenwatch_core::world::tokens::KubeletPolicy;
+use tokenwatch_core::world::tokens::{KubeletPolicy, TokenKey};
 
 use super::api_server::ends;
 use crate::agent::Plan;
@@ -18,6 +18,7 @@ use crate::discovery::roots::{Search, given};
 use crate::kubernetes::{ApiClient, KubeletClient};
 use crate::sinks::http;
 use crate::sources::copies::{CopiesConfig, tree_of};
+use crate::sources::expected::ExpectedTokens;
 use crate::sources::journal::JournalConfig;
 use crate::sources::kubelet_log::KubeletLogConfig;
 use crate::sources::logs::LogFiles;
@@ -41,6 +42,8 @@ pub(super) struct Host {
     pub(super) restored: Vec<Restored>,
     /// Habits that the last agent learned.
     pub(super) habits: Vec<KnownHabit>,
+    /// Paths that held a token when the last agent saw them.
+    pub(super) held: Vec<TokenKey>,
 }
 
 /// The whole plan.
@@ -52,7 +55,10 @@ pub(super) fn plan(
 ) -> Plan {
     Plan {
         engine: engine_config(settings, &host.node, !host.servers.is_empty()),
-        files: files_config(settings, host.roots),
+        files: FilesConfig {
+            expected: ExpectedTokens::holding(host.held.clone()),
+            ..files_config(settings, host.roots)
+        },
         ntp: ntp_config(settings, host.servers),
         processes: processes_config(settings, ends(&host.api_servers)),
         copies: copies_config(settings, host.api_servers),
@@ -67,6 +73,7 @@ pub(super) fn plan(
         readers: settings.readers.enabled,
         restored: host.restored,
         habits: host.habits,
+        held: host.held,
         recorder: None,
         shutdown: settings.shutdown_timeout.to_std(),
     }

@@ -158,7 +158,7 @@ impl WaysOut {
         let main = open_main(self.otlp, &self.resource, &views.snapshot, pull.clone())?;
         let mut sinks = Sinks::new(main);
         if let Some(state) = self.state {
-            sinks = sinks.with_state_file(state, Arc::clone(&views.habits));
+            sinks = sinks.with_state_file(state, Arc::clone(&views.learned));
         }
         if let Some(server) = self.events {
             sinks = sinks.with_events(Events::start(server, self.node));

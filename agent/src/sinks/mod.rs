@@ -14,8 +14,8 @@ use std::time::Duration;
 use tokenwatch_core::engine::Report;
 use tokenwatch_core::engine::{Snapshot, Status};
 use tokenwatch_core::findings::FindingId;
+use tokenwatch_core::world::Learned;
 use tokenwatch_core::world::observation::DeliveryState;
-use tokenwatch_core::world::readers::KnownHabit;
 use tokenwatch_otlp::Resource;
 use tokio::sync::watch;
 
@@ -25,8 +25,8 @@ use crate::state_file::{self, StateFile};
 /// The figures of the engine, read at each export of metrics.
 pub type SnapshotSource = Arc<dyn Fn() -> Snapshot + Send + Sync>;
 
-/// The habits of readers that the engine has learned, read whenever the state is saved.
-pub type HabitSource = Arc<dyn Fn() -> Vec<KnownHabit> + Send + Sync>;
+/// What the engine has learned for the next agent, read whenever the state is saved.
+pub type LearnedSource = Arc<dyn Fn() -> Learned + Send + Sync>;
 
 /// The findings whose last alert no collector has accepted, read whenever the state is saved.
 pub type OwedSource = Arc<dyn Fn() -> BTreeSet<FindingId> + Send + Sync>;
@@ -47,7 +47,7 @@ pub struct Views {
     /// For liveness.
     pub pulse: PulseSource,
     /// For the state file.
-    pub habits: HabitSource,
+    pub learned: LearnedSource,
 }
 
 /// Whether the engine makes progress.
@@ -155,10 +155,10 @@ impl Sinks {
 
     /// Adds the state file with the active findings.
     #[must_use]
-    pub fn with_state_file(self, config: state_file::Config, habits: HabitSource) -> Self {
+    pub fn with_state_file(self, config: state_file::Config, learned: LearnedSource) -> Self {
         let delivery =
             state_file::Delivery { undelivered: self.main.undelivered(), owed: self.main.owed() };
-        let state_file = StateFile::start(config, habits, delivery);
+        let state_file = StateFile::start(config, learned, delivery);
         Self { state_file: Some(state_file), ..self }
     }
 

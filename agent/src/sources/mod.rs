@@ -7,6 +7,7 @@ pub mod api_clock;
 pub mod api_once;
 pub mod controller_lease;
 pub mod copies;
+pub mod expected;
 mod health;
 pub mod journal;
 pub mod kernel;

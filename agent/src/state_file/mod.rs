@@ -1,6 +1,9 @@
 //! The state file: active findings on the node's disk, so that a restarted agent neither raises
 //! them again nor forgets to clear them.
 //!
+//! It also holds which paths held a token, so that whatever takes the place of one is
+//! reported after a restart, too.
+//!
 //! It holds only findings whose last alert was delivered. An alert that still waits for a collector
 //! when the agent dies is raised again by the next agent ("at least once"). Findings contain no
 //! byte of a token.
@@ -14,4 +17,4 @@ mod write;
 
 pub use error::Error;
 pub use read::{RestoredState, read, restore};
-pub use write::{Change, Config, Delivery, HabitSource, StateFile, changes};
+pub use write::{Change, Config, Delivery, LearnedSource, StateFile, changes};

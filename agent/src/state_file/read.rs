@@ -1,12 +1,15 @@
 //! Reads the state that the previous agent on this node saved.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read as _};
 use std::path::Path;
 
+use serde_json::Value;
 use tokenwatch_core::base::secrecy::redacted;
 use tokenwatch_core::base::time::Wall;
 use tokenwatch_core::ledger::Restored;
 use tokenwatch_core::world::readers::KnownHabit;
+use tokenwatch_core::world::tokens::{MAX_TOKENS, TokenKey};
 use tracing::{info, warn};
 
 use super::Error;
@@ -21,6 +24,8 @@ pub struct RestoredState {
     pub findings: Vec<Restored>,
     /// Habits of readers that were learned.
     pub habits: Vec<KnownHabit>,
+    /// Paths that held a token.
+    pub held: Vec<TokenKey>,
     /// When the previous agent last saved its state, on the node's clock.
     pub alive_at: Option<Wall>,
     /// Findings that were skipped, each with the reason.
@@ -75,9 +80,8 @@ fn bytes(path: &Path) -> Result<Option<Vec<u8>>, Error> {
 }
 
 fn parse(path: &Path, bytes: &[u8], node: &str) -> Result<RestoredState, Error> {
-    let content: Content<String, serde_json::Value, serde_json::Value> =
-        serde_json::from_slice(bytes)
-            .map_err(|error| Error::Format { path: path.to_owned(), error })?;
+    let content: Content<String, Value, Value, Value> = serde_json::from_slice(bytes)
+        .map_err(|error| Error::Format { path: path.to_owned(), error })?;
     if content.version != VERSION {
         return Err(Error::Version { path: path.to_owned(), found: content.version });
     }
@@ -89,11 +93,23 @@ fn parse(path: &Path, bytes: &[u8], node: &str) -> Result<RestoredState, Error> 
     let habits = content.habits.into_iter();
     state.habits = habits.filter_map(|value| serde_json::from_value(value).ok()).collect();
     content.findings.into_iter().for_each(|value| state.take(path, value));
+    let held = content.held.into_iter().filter_map(|value| serde_json::from_value(value).ok());
+    state.held = held.take(MAX_TOKENS).collect();
+    state.add_found();
     Ok(state)
 }
 
 impl RestoredState {
-    fn take(&mut self, path: &Path, finding: serde_json::Value) {
+    /// What a finding with a trace is about was a token, also where an earlier version wrote no
+    /// held paths.
+    fn add_found(&mut self) {
+        let with_trace = self.findings.iter().filter(|one| one.finding.trace.is_some());
+        let found = with_trace.filter_map(|one| one.finding.subject.token_key());
+        let known: BTreeSet<TokenKey> = self.held.iter().cloned().chain(found).collect();
+        self.held = known.into_iter().collect();
+    }
+
+    fn take(&mut self, path: &Path, finding: Value) {
         match serde_json::from_value(finding) {
             Ok(finding) => self.findings.push(finding),
             Err(error) => {

@@ -8,6 +8,7 @@ use tokenwatch_core::base::value::Attributes;
 use tokenwatch_core::engine::Report;
 use tokenwatch_core::findings::{Code, Finding, Remedy, Severity, Subject};
 use tokenwatch_core::ledger::{self, Alert, AlertEvent, FILE};
+use tokenwatch_core::world::Learned;
 use tokenwatch_core::world::readers::{Habit, HabitKey, KnownHabit};
 use tokio::sync::watch;
 
@@ -62,7 +63,7 @@ fn a_file_that_cannot_be_used_is_an_error_with_its_reason() {
         (content(2, "n1", &[FINDING]), "has version 2, and this agent reads version 1"),
         (content(1, "n2", &[FINDING]), "was written on node n2"),
         ("{\"version\"".to_owned(), "is not a state file"),
-        (" ".repeat(5 << 20), "is larger than 4 MiB"),
+        (" ".repeat(9 << 20), "is larger than 8 MiB"),
     ];
     for (text, reason) in table {
         let error = read_from(&text).unwrap_err().to_string();
@@ -114,8 +115,8 @@ fn saved(directory: &Path) -> usize {
     content["findings"].as_array().unwrap().len()
 }
 
-fn no_habits() -> HabitSource {
-    std::sync::Arc::new(Vec::new)
+fn nothing() -> LearnedSource {
+    std::sync::Arc::new(Learned::default)
 }
 
 fn config(directory: &Path, restored: Vec<ledger::Restored>) -> Config {
@@ -138,7 +139,7 @@ async fn saved_after(events: &[AlertEvent], undelivered: u64) -> usize {
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path().join("created");
     let (_count, delivery) = delivery(undelivered);
-    let file = StateFile::start(config(&directory, vec![]), no_habits(), delivery);
+    let file = StateFile::start(config(&directory, vec![]), nothing(), delivery);
     for event in events {
         file.apply(changes(&reports(*event)));
     }
@@ -167,7 +168,7 @@ async fn a_restored_finding_stays_until_its_resolution_is_delivered() {
     let directory = tempfile::tempdir().unwrap();
     let restored = ledger::after(&alert(AlertEvent::Raised)).1.unwrap();
     let (_count, delivery) = delivery(1);
-    let file = StateFile::start(config(directory.path(), vec![restored]), no_habits(), delivery);
+    let file = StateFile::start(config(directory.path(), vec![restored]), nothing(), delivery);
     file.apply(changes(&reports(AlertEvent::Cleared)));
     file.finish().await;
     assert_eq!(saved(directory.path()), 1);
@@ -177,7 +178,7 @@ async fn a_restored_finding_stays_until_its_resolution_is_delivered() {
 async fn a_finding_is_saved_as_soon_as_its_alert_is_accepted_and_while_others_wait() {
     let directory = tempfile::tempdir().unwrap();
     let (count, of_this) = delivery(1);
-    let file = StateFile::start(config(directory.path(), vec![]), no_habits(), of_this);
+    let file = StateFile::start(config(directory.path(), vec![]), nothing(), of_this);
     file.apply(changes(&reports(AlertEvent::Raised)));
     let mut other = alert(AlertEvent::Raised);
     std::sync::Arc::make_mut(&mut other.finding).subject = Subject::node("n2");
@@ -206,7 +207,7 @@ fn a_directory_that_cannot_be_created_is_an_error() {
     let blocked = folder.path().join("a-file");
     std::fs::write(&blocked, "").unwrap();
     let error = File { directory: blocked, node: "n1".into() }
-        .write(&BTreeMap::new(), Vec::new())
+        .write(&BTreeMap::new(), &Learned::default())
         .unwrap_err();
     assert!(error.to_string().contains("it retries every minute"), "{error}");
 }
@@ -235,7 +236,8 @@ fn habits_are_restored_and_one_that_nobody_knows_costs_nothing() {
     let (since, is_confirmed) = (at, true);
     let habit = KnownHabit { key, habit: Habit::Once, generations: 2, is_confirmed, since, at };
     let file = File { directory: directory.path().to_owned(), node: "n1".into() };
-    file.write(&BTreeMap::new(), vec![habit.clone()]).unwrap();
+    let learned = Learned { habits: vec![habit.clone()], held: Vec::new() };
+    file.write(&BTreeMap::new(), &learned).unwrap();
     assert_eq!(read(directory.path(), "n1").unwrap().habits, [habit]);
     let path = directory.path().join(FILE);
     let text = std::fs::read_to_string(&path).unwrap().replace("\"once\"", "\"newer\"");

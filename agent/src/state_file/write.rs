@@ -1,5 +1,6 @@
 //! Saves the active findings whenever they have changed and were delivered, and every minute.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -8,14 +9,14 @@ use std::time::Duration;
 
 use tokenwatch_core::base::secrecy::redacted;
 use tokenwatch_core::engine::Report;
-use tokenwatch_core::findings::FindingId;
+use tokenwatch_core::findings::{FindingId, Severity};
 use tokenwatch_core::ledger::{self, Restored};
-use tokenwatch_core::world::readers::KnownHabit;
+use tokenwatch_core::world::Learned;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use super::Error;
-use super::format::{Content, VERSION, path_in};
+use super::format::{Content, FINDINGS_BYTES, HABITS_BYTES, HELD_BYTES, VERSION, fitting, path_in};
 use crate::clocks;
 use crate::recurring::Recurring;
 use crate::regular_file;
@@ -24,6 +25,9 @@ use crate::sinks::OwedSource;
 /// How often the file is written without a change. After a restart the agent knows to the minute
 /// how long none was running.
 const INTERVAL: Duration = Duration::from_mins(1);
+/// The same after the start: by then the agent has seen every token, and an agent that ends soon
+/// need not leave the next one without that.
+const SOON: Duration = Duration::from_secs(10);
 
 /// A disk that takes longer for a few kilobytes hangs.
 const SLOW: Duration = Duration::from_secs(30);
@@ -39,8 +43,8 @@ pub struct Config {
     pub restored: Vec<Restored>,
 }
 
-/// The habits of readers that the agent has learned so far.
-pub type HabitSource = Arc<dyn Fn() -> Vec<KnownHabit> + Send + Sync>;
+/// What the agent has learned so far.
+pub type LearnedSource = Arc<dyn Fn() -> Learned + Send + Sync>;
 
 /// What is known of the delivery of alerts.
 pub struct Delivery {
@@ -87,7 +91,7 @@ pub struct StateFile {
 
 impl StateFile {
     /// Starts the task, on the current tokio runtime.
-    pub(crate) fn start(config: Config, habits: HabitSource, delivery: Delivery) -> Self {
+    pub(crate) fn start(config: Config, learned: LearnedSource, delivery: Delivery) -> Self {
         let known = |one: Restored| (one.finding.id(&config.node), Arc::new(one));
         let delivered: Findings = config.restored.into_iter().map(known).collect();
         let active = Mutex::new(delivered.clone());
@@ -97,7 +101,7 @@ impl StateFile {
         let of_writer = Arc::clone(&shared);
         let writer = Writer {
             shared: of_writer,
-            habits,
+            learned,
             delivery,
             delivered,
             file,
@@ -137,7 +141,7 @@ fn pause_after(bytes: usize) -> Duration {
 
 struct Writer {
     shared: Arc<Shared>,
-    habits: HabitSource,
+    learned: LearnedSource,
     delivery: Delivery,
     /// Each finding as its last alert that a collector accepted had it.
     delivered: Findings,
@@ -147,11 +151,12 @@ struct Writer {
 
 impl Writer {
     async fn run(mut self, mut closing: watch::Receiver<bool>) {
+        let mut pause = SOON;
         loop {
             let bytes = self.write().await;
             tokio::select! {
                 () = self.delivered_change(pause_after(bytes)) => {}
-                () = tokio::time::sleep(INTERVAL) => {}
+                () = tokio::time::sleep(pause) => pause = INTERVAL,
                 _ = closing.wait_for(|closing| *closing) => break,
             }
         }
@@ -194,9 +199,10 @@ impl Writer {
     /// Returns how many bytes it wrote.
     async fn write(&mut self) -> usize {
         self.take_delivered();
-        let (file, findings, habits) = (self.file.clone(), self.delivered.clone(), (self.habits)());
+        let (file, findings) = (self.file.clone(), self.delivered.clone());
+        let learned = (self.learned)();
         // On a thread for blocking work, because a disk may be slow.
-        let mut writing = tokio::task::spawn_blocking(move || file.write(&findings, habits));
+        let mut writing = tokio::task::spawn_blocking(move || file.write(&findings, &learned));
         let Ok(written) = tokio::time::timeout(SLOW, &mut writing).await else {
             tracing::warn!(
                 "active findings not saved: the disk of state.dir has not answered for 30 s; after \
@@ -235,24 +241,44 @@ pub(super) struct File {
 }
 
 impl File {
-    pub(super) fn write(
-        &self,
-        findings: &BTreeMap<FindingId, Arc<Restored>>,
-        habits: Vec<KnownHabit>,
-    ) -> Result<usize, Error> {
-        let content = Content {
-            version: VERSION,
-            node: self.node.as_str(),
-            alive_at: clocks::now().wall,
-            findings: findings.values().map(Arc::as_ref).collect::<Vec<&Restored>>(),
-            habits,
-        };
+    pub(super) fn write(&self, findings: &Findings, learned: &Learned) -> Result<usize, Error> {
         let path = path_in(&self.directory);
-        serde_json::to_string(&content)
+        self.text(findings, learned)
             .map_err(io::Error::from)
             .and_then(|text| replace(&path, redacted(&text).as_bytes()).map(|()| text.len()))
             .map_err(|error| Error::Write { path, error })
     }
+
+    /// No more than a reader takes.
+    fn text(&self, findings: &Findings, learned: &Learned) -> serde_json::Result<String> {
+        let findings = in_turn(findings.values().map(Arc::as_ref));
+        serde_json::to_string(&Content {
+            version: VERSION,
+            node: self.node.as_str(),
+            alive_at: clocks::now().wall,
+            findings: fitting(findings, FINDINGS_BYTES)?,
+            habits: fitting(&learned.habits, HABITS_BYTES)?,
+            held: fitting(&learned.held, HELD_BYTES)?,
+        })
+    }
+}
+
+/// The most severe first; of the same severity, the first of each pod before the second of any. Where
+/// there is no room for all, a pod with hundreds so loses its own.
+fn in_turn<'a>(findings: impl Iterator<Item = &'a Restored>) -> Vec<&'a Restored> {
+    let mut seen: BTreeMap<(Severity, String), usize> = BTreeMap::new();
+    let ranked = findings.map(|one| {
+        let severity = one.finding.severity;
+        let pod = one.finding.subject.token_key().map(|key| (severity, key.pod_uid));
+        let turn = pod.map_or(0, |pod| {
+            let count = seen.entry(pod).or_default();
+            std::mem::replace(count, *count + 1)
+        });
+        ((Reverse(severity), turn), one)
+    });
+    let mut ranked: Vec<_> = ranked.collect();
+    ranked.sort_by_key(|(rank, _)| *rank);
+    ranked.into_iter().map(|(_, one)| one).collect()
 }
 
 /// Writes `bytes` beside the file and renames them into its place. Only the owner may read them.

@@ -18,7 +18,7 @@ fn a_denial_by_the_node_authorizer_is_named_in_the_words_of_kubelet() {
     let own = token("/identity", ", expirationSeconds: 600");
     with_old_tokens(&cluster, &[("bound", deployment("bound", "default", &own))]);
     kubelet_asks(&cluster, &other);
-    let scene = Scene::with_log_of_kubelet(cluster);
+    let scene = Scene::with_log_of_kubelet(cluster, &[]);
     let pod = scene.pod("bound");
     let token = token_of(&scene.cluster, &pod.uid);
     for code in [LATE, STALLED] {

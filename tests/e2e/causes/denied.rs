@@ -31,19 +31,18 @@ spec: {policyName: denied, validationActions: [Deny]}
 "#;
 const ACCOUNT: &str = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: denied}\n---";
 
-pub fn pod_with_an_old_token(cluster: &Cluster) {
+/// The pod, and another workload.
+pub fn pods_with_old_tokens(cluster: &Cluster, other: (&str, String)) {
     let own = token("/identity", ", expirationSeconds: 600");
-    with_old_tokens(
-        cluster,
-        &[("denied", ACCOUNT.to_owned() + &deployment("denied", "denied", &own))],
-    );
+    let denied = ACCOUNT.to_owned() + &deployment("denied", "denied", &own);
+    with_old_tokens(cluster, &[("denied", denied), other]);
     cluster.apply(POLICY);
 }
 
-/// Deployments whose tokens are old when they begin.
-pub fn with_old_tokens(cluster: &Cluster, deployments: &[(&str, String)]) {
+/// Workloads whose tokens are old when they begin.
+pub fn with_old_tokens(cluster: &Cluster, workloads: &[(&str, String)]) {
     cluster.shift_clock("apiserver", -AGE);
-    for (name, yaml) in deployments {
+    for (name, yaml) in workloads {
         cluster.apply(yaml);
         pod_of(cluster, name);
     }

@@ -7,6 +7,7 @@ mod authorizer;
 mod balancer;
 mod beside;
 mod claimed;
+mod copied;
 mod denied;
 mod keeper;
 mod kubelets;
@@ -22,8 +23,9 @@ use scene::Scene;
 #[test]
 fn causes_outside_of_kubelet_are_named_and_their_remedies_work() {
     let cluster = Cluster::up("causes");
-    denied::pod_with_an_old_token(&cluster);
-    let scene = Scene::with_log_of_kubelet(cluster);
+    denied::pods_with_old_tokens(&cluster, (copied::DAEMON, copied::workloads()));
+    let root = copied::usual_root(&cluster);
+    let scene = Scene::with_log_of_kubelet(cluster, &["--root", &root]);
     let workloads = [accounts::workloads(), audience::workloads(), claimed::workloads()];
     let more = [keeper::workloads(), source::workloads(&scene)];
     scene.cluster.apply(&(workloads.concat() + &more.concat()));
@@ -33,8 +35,10 @@ fn causes_outside_of_kubelet_are_named_and_their_remedies_work() {
     let lost = accounts::lose(&scene);
     let astray = audience::is_named(&scene);
     sealed::is_not_called_healthy(&scene, &sealed);
+    copied::is_left_behind(&scene);
     denied::is_named_and_repaired(&scene);
     audience::is_repaired(&scene, &astray);
+    copied::is_damaged(&scene);
     let claim = claimed::is_deleted(&scene, &claims);
     let missing = source::is_deleted(&scene);
     source::is_named_and_created_again(&scene, &missing);
@@ -44,7 +48,7 @@ fn causes_outside_of_kubelet_are_named_and_their_remedies_work() {
     keeper::is_named_and_restarted(&scene, &keeper);
     scene.accuses_nobody_but(
         &["gone", "again", "astray", "denied", "claimed", "keeper", "sourced"],
-        &["apiserver.rejecting"],
+        &["apiserver.rejecting", "copy.stale"],
     );
     scene.end();
 }

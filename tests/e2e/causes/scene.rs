@@ -51,11 +51,11 @@ impl Scene {
         Self::new(cluster, &server, &[])
     }
 
-    /// The same, of an agent that reads kubelet's log.
-    pub fn with_log_of_kubelet(cluster: Cluster) -> Self {
+    /// The same, of an agent that reads kubelet's log, with further options.
+    pub fn with_log_of_kubelet(cluster: Cluster, options: &[&str]) -> Self {
         let server = cluster.get("APISERVER").to_owned();
         let log = format!("{}/log/kubelet.log", cluster.get("STATE"));
-        Self::new(cluster, &server, &["--kubelet-log", &log])
+        Self::new(cluster, &server, &[&["--kubelet-log", &log], options].concat())
     }
 
     /// An agent that asks the API servers behind this address.

@@ -193,6 +193,7 @@ fn a_lost_account_has_a_remedy_that_gives_the_pods_new_tokens() {
         owner: (!kind.is_empty()).then(|| Owner { kind: kind.into(), name: "cart".into() }),
         namespace: "shop".into(),
         name: "cart-0".into(),
+        service_account: Some("cart".into()),
         ..Pod::default()
     };
     // (the loss, the kind of the pod's owner, the command)

@@ -374,7 +374,13 @@ fn command(plugin: Plugin, copy: Token, pods: &[&'static str]) -> String {
 #[test]
 fn the_remedy_restarts_the_pod_that_writes_the_file_or_none() {
     use Plugin::{Calico, Cilium, Multus};
-    let delete = |pod: &str| format!("kubectl delete pod -n kube-system {pod}");
+    let delete = |pod: &str| {
+        format!(
+            "kubectl get pods -A --no-headers -o custom-columns=U:.metadata.uid,\
+             N:.metadata.namespace,P:.metadata.name | awk '$1 == \"uid-{pod}\" {{print \"-n\", $2, \
+             $3}}' | xargs -r kubectl delete pod"
+        )
+    };
     let list = |plugin: &str| {
         format!("kubectl get pods -A -o wide --field-selector spec.nodeName=n1 | grep {plugin}")
     };

@@ -24,9 +24,8 @@ use crate::traces::{self, Exported};
 use crate::view::Scene;
 use crate::world::clocks::{Estimate, ServerReport};
 use crate::world::observation::Observation;
-use crate::world::readers::KnownHabit;
 use crate::world::tokens::{Generation, TokenKey, Tracked};
-use crate::world::{Changed, ChangedTokens, Event, World};
+use crate::world::{Changed, ChangedTokens, Event, Learned, World};
 use schedule::Schedule;
 
 /// The engine of one node. See the documentation of this module.
@@ -80,6 +79,7 @@ impl Engine {
         outcome.queries.extend(self.world.take_turn(now).map(Query::ServiceAccount));
         outcome.queries.extend(self.world.cluster.keys.take_turn(now).then_some(Query::Keys));
         outcome.queries.extend(self.world.kubelet.metrics.query(self.is_cause_open(), now));
+        outcome.queries.extend(self.world.take_expected(now).map(Query::Tokens));
         let due = self.node_next.is_some_and(|next| next <= now.monotonic);
         if self.survey.take_posture_changed() || node_changed || kubelet_changed || due {
             self.diagnose_node(now, &mut outcome);
@@ -124,7 +124,10 @@ impl Engine {
         self.schedule.remove(&tracked.key);
         self.survey.remove(&tracked);
         self.world.forget(&tracked.key);
-        outcome.alerts(self.ledger.judge(now, &Scope::Token(tracked.key), Judgement::gone()));
+        // What should be there may be missing: what was found stays until that is known.
+        if self.world.absent.get(&tracked.key).is_none() {
+            outcome.alerts(self.ledger.judge(now, &Scope::Token(tracked.key), Judgement::gone()));
+        }
     }
 
     /// The agent tracks a token no more that still exists.
@@ -229,7 +232,9 @@ impl Engine {
     /// Every query that there is, for a caller that looks only once.
     pub fn every_query(&mut self, now: &Reading) -> Vec<Query> {
         let accounts = self.world.take_all_accounts(now).into_iter().map(Query::ServiceAccount);
-        accounts.chain(self.world.cluster.keys.is_enabled().then_some(Query::Keys)).collect()
+        let expected = Some(self.world.lacking(now)).filter(|keys| !keys.is_empty());
+        let keys = self.world.cluster.keys.is_enabled().then_some(Query::Keys);
+        accounts.chain(keys).chain(expected.map(Query::Tokens)).collect()
     }
 
     /// Whether kubelet does not renew a token, and nothing names the cause.
@@ -303,9 +308,9 @@ impl Engine {
         self.scene(now).why(key)
     }
 
-    /// The habits of readers that the agent learned, for the next agent on this node.
-    pub fn habits(&self) -> Vec<KnownHabit> {
-        self.world.readers.habits.iter().cloned().collect()
+    /// What the next agent on this node should know, beside the findings.
+    pub fn learned(&self) -> Learned {
+        self.world.learned()
     }
 
     /// Everything that the status page shows.

@@ -158,7 +158,7 @@ mod tests {
     fn pod(uid: &str, owner: Option<(&str, &str)>) -> Subject {
         let owner = owner.map(|(kind, name)| Owner { kind: kind.into(), name: name.into() });
         let (namespace, name) = (Some("shop".into()), Some(format!("cart-{uid}")));
-        let pod = PodRef { namespace, name, uid: uid.into(), owner };
+        let pod = PodRef { namespace, name, uid: uid.into(), owner, is_claimed: false };
         Subject::Token { pod, volume: "v".into(), path: "token".into() }
     }
 

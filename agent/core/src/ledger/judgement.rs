@@ -35,10 +35,12 @@ pub enum Missing {
         /// Whether kubelet syncs its volume.
         resumed: Resumed,
     },
-    /// The token file no longer exists.
+    /// The token file no longer exists, and none has to.
     Gone,
     /// The agent tracks the token no more.
     LeftOut,
+    /// The token file no longer exists, and should. That is a finding of its own.
+    Absent,
     /// The file holds other tokens than those that the finding is about.
     Rewritten,
     /// The clock is in this state.
@@ -84,6 +86,12 @@ pub enum Missing {
 }
 
 impl Judgement {
+    /// Whether the file is there, holds no token, and has had no time to settle: nothing shows what
+    /// became of an earlier finding.
+    pub(super) fn is_open(&self) -> bool {
+        self.findings.is_empty() && matches!(self.missing, Missing::Token { current: None, .. })
+    }
+
     /// The diagnosis of a token whose file no longer exists.
     pub fn gone() -> Self {
         Self { findings: Vec::new(), missing: Missing::Gone }
@@ -139,6 +147,8 @@ impl Missing {
             {
                 true
             }
+            // The file was not read since the agent started: nothing shows what became of it.
+            Self::Token { current: None, .. } if finding.trace.is_some() => true,
             Self::Token { current, resumed, .. } => {
                 *resumed == Resumed::Unknown && is_unsynced(finding) && finding.trace == *current
             }
@@ -152,6 +162,7 @@ impl Missing {
             Self::Refusals { is_quiet } => !is_quiet && finding.code == Code::ApiserverRejecting,
             Self::Gone
             | Self::LeftOut
+            | Self::Absent
             | Self::Rewritten
             | Self::Clock(_)
             | Self::Controller { .. }
@@ -187,6 +198,7 @@ impl Missing {
             Self::Verifier { answers: None, .. } if !is_by_tokens(finding) => Resolution::Gone,
             Self::Gone | Self::Controller { is_renewed: false } => Resolution::Gone,
             Self::LeftOut => Resolution::LeftOut,
+            Self::Absent => Resolution::Became(Code::Missing),
             Self::Rewritten => Resolution::Replaced,
             Self::Clock(state) => Resolution::Clock(*state),
             Self::Delivered { lost } => Resolution::Delivered { lost: *lost },

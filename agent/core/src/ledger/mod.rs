@@ -70,10 +70,11 @@ impl Ledger {
         key: &TokenKey,
     ) -> (Vec<Alert>, Option<Monotonic>) {
         let diagnosis = diagnosis::absent(world, key, now);
-        let (scope, missing) = (Scope::Token(key.clone()), Missing::Gone);
-        let judged = diagnosis
-            .findings
-            .map(|findings| self.judge(now, &scope, Judgement { findings, missing }));
+        let scope = Scope::Token(key.clone());
+        let judged = diagnosis.findings.map(|findings| {
+            let missing = if findings.is_empty() { Missing::Gone } else { Missing::Absent };
+            self.judge(now, &scope, Judgement { findings, missing })
+        });
         let wake = self.next_wake(&scope).filter(|at| *at > now.monotonic);
         (judged.unwrap_or_default(), diagnosis.next.into_iter().chain(wake).min())
     }
@@ -91,7 +92,7 @@ impl Ledger {
             if ids.contains(&entry.id) {
                 return true;
             }
-            let is_kept = judgement.missing.keeps(&entry.finding);
+            let is_kept = judgement.is_open() || judgement.missing.keeps(&entry.finding);
             if is_kept || self.is_still_extended(&entry.finding) {
                 alerts.extend(entry.kept(now, self.remind_every));
                 return true;

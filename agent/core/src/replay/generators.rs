@@ -85,6 +85,7 @@ every_observation! {
     2 Syncs => |now| syncs(now).prop_map(Observation::Syncs);
     2 KubeletErrors => |_| vec(kubelet_error(), 0..3).prop_map(Observation::KubeletErrors);
     2 KubeletMetrics => |now| metrics::seen(now).prop_map(Observation::KubeletMetrics);
+    1 Held => |_| vec(key(), 0..3).prop_map(Observation::Held);
     1 Habits => |_| vec(known_habit(), 0..3).prop_map(Observation::Habits);
     2 Containers => |_| containers().prop_map(Observation::Containers);
     1 Delivery => |now| delivery(now).prop_map(Observation::Delivery);

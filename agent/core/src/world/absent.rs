@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::expected::Expected;
 use super::{Changed, ChangedTokens, Event, World};
 use crate::base::time::{Delta, Reading, Wall};
 use crate::world::cluster::{Known, Pod, PodRef, PodStage};
@@ -29,6 +30,8 @@ pub struct AbsentTokens {
     absent: BTreeMap<TokenKey, Absent>,
     /// UIDs of the pods whose directories are on this node and hold no token.
     bare: BTreeSet<String>,
+    /// Where a token should be.
+    pub(super) expected: Expected,
 }
 
 impl Absent {
@@ -139,6 +142,7 @@ impl World {
     /// Takes the observation that the file at `key` does not exist. It may have to.
     pub(super) fn gone(&mut self, now: &Reading, key: &TokenKey) -> Changed {
         let (tracked, left_out_changed) = self.tokens.remove(key);
+        self.absent.expected.gone(key);
         let was_absent = self.absent.get(key).is_some();
         let is_needed = self.is_needed(key, now);
         if is_needed {
@@ -235,10 +239,11 @@ impl World {
         }
     }
 
-    /// Whether no file is at `key`, and none should be.
+    /// Whether no file is at `key`, and none should be. Before every file was looked at, nothing
+    /// shows that.
     pub(crate) fn is_gone(&self, key: &TokenKey) -> bool {
         let is_known = self.tokens.get(key).is_some() || self.absent.get(key).is_some();
-        !is_known && self.would_see(key)
+        !is_known && self.startup.is_scanned() && self.would_see(key)
     }
 }
 

@@ -235,6 +235,12 @@ impl<'a> Facts<'a> {
     pub fn account(&self) -> Option<AccountName> {
         confirmed_account(self.generation()?, self.pod()?)
     }
+
+    /// The token's service account, if the cluster or the token's signature confirms it.
+    pub fn proven_account(&self) -> Option<AccountName> {
+        let signed = self.generation().filter(|_| self.tracked.is_verified());
+        self.account().or_else(|| signed.map(|token| AccountName::of(&token.claims)))
+    }
 }
 
 /// Whether the API server refuses the token when a Secret is deleted.

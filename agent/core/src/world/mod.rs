@@ -10,6 +10,7 @@ mod config;
 pub mod copies;
 mod crowded;
 mod delivery;
+mod expected;
 mod facts;
 pub mod keys;
 pub mod kubelet;
@@ -30,6 +31,7 @@ pub use absent::{Absent, AbsentFacts, AbsentTokens, PodLife};
 pub use audiences::{Misfit, MisfitKind};
 pub use config::Config;
 pub use crowded::Crowded;
+pub use expected::Learned;
 pub use facts::{AheadClock, Facts, KubeletFacts, VerifierFacts};
 pub use pinned::{PinEnd, Pinned};
 pub use query::Query;
@@ -158,6 +160,7 @@ impl World {
             Observation::File(seen) => return self.file(now, seen),
             Observation::Gone(key) => return self.gone(now, &key),
             Observation::WithoutTokens(pods) => return self.bare(pods),
+            Observation::Held(keys) => return self.held_before(keys),
             Observation::NtpRound(round) => return self.measured(round),
             Observation::ClockStep(step) => {
                 self.clock.step(&step);
@@ -294,6 +297,7 @@ impl World {
             self.accounts.begin(now);
         }
         let changed = self.cluster.see(seen, now);
+        self.absent.expected.pods_reported();
         self.forget_pods();
         self.tokens.iter().for_each(|token| self.cluster.has_token(token));
         let mut keys = self.tokens.keys_of(|tracked| changed.contains(&tracked.key.pod_uid));

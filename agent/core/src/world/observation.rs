@@ -68,6 +68,8 @@ pub enum Observation {
     KubeletErrors(Vec<KubeletError>),
     /// What kubelet answered to a request for its metrics.
     KubeletMetrics(MetricsSeen),
+    /// Paths that held a token when an earlier agent on this node saw them.
+    Held(Vec<TokenKey>),
     /// Habits that an earlier agent on this node learned.
     Habits(Vec<KnownHabit>),
     /// The processes of a pod.

@@ -1,10 +1,12 @@
 //! What the engine asks sources for.
 
 use core::net::IpAddr;
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 
 use super::cluster::AccountName;
+use super::tokens::TokenKey;
 
 /// A query to a source. It carries no fact, and may be lost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -18,4 +20,7 @@ pub enum Query {
     PodsAtAddress(IpAddr),
     /// Request kubelet's metrics: a token is not renewed, and nothing names the cause.
     KubeletMetrics,
+    /// Look what is at these paths, where pods should have tokens. It takes the place of the last
+    /// one.
+    Tokens(BTreeSet<TokenKey>),
 }

@@ -21,6 +21,7 @@ pub(crate) fn alert(id: &str, event: AlertEvent, severity: Severity) -> Alert {
         name: Some("cart-0".into()),
         uid: "uid-1".into(),
         owner: None,
+        is_claimed: false,
     };
     let finding = Finding {
         code: Code::Expired,

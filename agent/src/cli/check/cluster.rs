@@ -1,14 +1,18 @@
 //! The API server's part in a check: its answers about this node's pods and service accounts.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use tokenwatch_core::base::text::shown;
 use tokenwatch_core::base::time::Reading;
 use tokenwatch_core::engine::{Engine, Query};
 use tokenwatch_core::world::cluster::AccountName;
 use tokenwatch_core::world::observation::Observation;
+use tokenwatch_core::world::tokens::TokenKey;
 
 use crate::clocks;
 use crate::sources::api_once::ApiOnce;
+use crate::sources::expected::ExpectedTokens;
 use crate::sources::signatures::SharedKeys;
 use crate::sources::{copies, volumes};
 
@@ -25,6 +29,8 @@ pub(super) struct Cluster {
     missing: Missing,
     /// The keys that it published.
     keys: SharedKeys,
+    /// Where pods should have a token by their specs.
+    expected: ExpectedTokens,
 }
 
 /// What can read the tokens again, once the keys are known.
@@ -46,7 +52,17 @@ pub(in crate::cli) struct Missing {
 fn account(query: Query) -> Option<AccountName> {
     match query {
         Query::ServiceAccount(account) => Some(account),
-        Query::Keys | Query::PodsAtAddress(_) | Query::KubeletMetrics => None,
+        Query::Keys | Query::PodsAtAddress(_) | Query::KubeletMetrics | Query::Tokens(_) => None,
+    }
+}
+
+fn tokens(query: &Query) -> Option<&BTreeSet<TokenKey>> {
+    match query {
+        Query::Tokens(keys) => Some(keys),
+        Query::ServiceAccount(_)
+        | Query::Keys
+        | Query::PodsAtAddress(_)
+        | Query::KubeletMetrics => None,
     }
 }
 
@@ -67,7 +83,9 @@ impl Cluster {
     /// answers. Returns the time of the last step.
     pub(super) async fn answers(&mut self, engine: &mut Engine, at: Reading) -> Reading {
         let Some(api) = &self.api else { return at };
-        let accounts = engine.every_query(&at).into_iter().filter_map(account).collect();
+        let queries = engine.every_query(&at);
+        queries.iter().filter_map(tokens).for_each(|keys| self.expected.set(keys));
+        let accounts = queries.into_iter().filter_map(account).collect();
         let ((keys, no_keys), (accounts, no_accounts)) =
             tokio::join!(api.keys(&self.keys), api.accounts(accounts));
         let dates = api.dates();
@@ -84,16 +102,17 @@ impl Cluster {
         now
     }
 
-    /// Checks the signatures of the tokens and copies that were scanned, and steps the engine with
-    /// what that shows. Without keys there is nothing to check.
-    pub(super) async fn signatures(&self, scanners: Scanners, engine: &mut Engine, at: &Reading) {
-        if self.keys.version() == 0 {
+    /// Looks again with what the API server answered, and steps the engine with what that shows:
+    /// the signatures of the tokens and copies, and what is where pods should have a token. Without
+    /// an answer there is nothing new.
+    pub(super) async fn look_again(&self, scanners: Scanners, engine: &mut Engine, at: &Reading) {
+        if self.api.is_none() {
             return;
         }
-        let keys = self.keys.clone();
+        let (keys, expected) = (self.keys.clone(), self.expected.clone());
         let check = tokio::task::spawn_blocking(|| {
             let copies = scanners.copies.map(|of| copies::check_signatures(of, keys.clone()));
-            let tokens = volumes::check_signatures(scanners.volumes, keys);
+            let tokens = volumes::check_again(scanners.volumes, keys, expected);
             tokens.into_iter().chain(copies.unwrap_or_default()).collect::<Vec<_>>()
         });
         let observations = check.await.unwrap_or_default(); // it was scanned without a panic before

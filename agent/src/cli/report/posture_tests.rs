@@ -18,6 +18,7 @@ fn deployment(pod: &str) -> PodRef {
         name: Some(pod.into()),
         uid: format!("uid-of-{pod}"),
         owner: Some(Owner { kind: "Deployment".into(), name: "ci".into() }),
+        is_claimed: false,
     }
 }
 

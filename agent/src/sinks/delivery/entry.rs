@@ -50,7 +50,9 @@ impl About {
     pub(super) fn of(alert: &Alert) -> Self {
         let tenant = match &alert.finding.subject {
             Subject::Token { pod, .. } => {
-                Tenant { namespace: pod.namespace.clone(), pod: Some(pod.uid.clone()) }
+                // A file can claim any namespace.
+                let namespace = pod.namespace.clone().filter(|_| !pod.is_claimed);
+                Tenant { namespace, pod: Some(pod.uid.clone()) }
             }
             Subject::Node { .. } | Subject::Server { .. } | Subject::File { .. } => {
                 Tenant::default()

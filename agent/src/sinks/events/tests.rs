@@ -22,6 +22,7 @@ fn about_pod(namespace: &str, name: &str) -> Subject {
         name: Some(name.into()),
         uid: "uid-1".into(),
         owner: None,
+        is_claimed: false,
     };
     Subject::Token { pod, volume: "tokens".into(), path: "token".into() }
 }

@@ -16,6 +16,7 @@ use std::time::Duration;
 use tokenwatch_core::world::observation::Observation;
 
 use crate::clocks;
+use crate::sources::expected::ExpectedTokens;
 use crate::sources::signatures::SharedKeys;
 use scan::absences::AbsentFile;
 use scan::held_back::{HOLD_BACK, HeldBack};
@@ -33,7 +34,7 @@ const EMPTY_FOR: Duration = Duration::from_secs(1);
 /// seconds if a volume looks hidden, because a volume that kubelet is setting up looks the same.
 /// Roots that cannot be read are in the summary.
 ///
-/// The scanner can check the signatures later, once the keys are known ([`check_signatures`]).
+/// The scanner can check the signatures later, once the keys are known ([`check_again`]).
 pub fn check(roots: Vec<PathBuf>) -> (Vec<Observation>, Summary, Scanner) {
     let (mut scanner, mut out) = (Scanner::new(roots), Vec::new());
     let mut summary = scanner.scan(&mut out);
@@ -57,10 +58,16 @@ pub fn check(roots: Vec<PathBuf>) -> (Vec<Observation>, Summary, Scanner) {
     (out, summary, scanner)
 }
 
-/// Checks the signature of every token against these keys: what is reported about them. Blocks.
-pub fn check_signatures(mut scanner: Scanner, keys: SharedKeys) -> Vec<Observation> {
+/// Scans again with these keys, against which the signature of every token is checked, and where
+/// tokens are expected: what is reported about them. Blocks.
+pub fn check_again(
+    mut scanner: Scanner,
+    keys: SharedKeys,
+    expected: ExpectedTokens,
+) -> Vec<Observation> {
     let mut out = Vec::new();
     scanner.check_signatures(keys);
+    scanner.expect(expected);
     let _ = scanner.scan(&mut out); // what cannot be read was reported
     out
 }

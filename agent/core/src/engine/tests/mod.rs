@@ -11,6 +11,7 @@ use crate::world::observation::{BlindSpot, DeliveryState, FileContent, FileSeen,
 use crate::world::tokens::{MAX_TOKENS, State, claims_for_tests as claims};
 
 mod agent;
+mod claimed;
 mod clock;
 mod cluster;
 mod copies;
@@ -160,7 +161,7 @@ fn account(uid: Option<&str>) -> Observation {
 fn queries(outcome: &Outcome) -> Vec<String> {
     let account = |query: &'_ Query| match query {
         Query::ServiceAccount(account) => Some(account.name.clone()),
-        Query::Keys | Query::PodsAtAddress(_) | Query::KubeletMetrics => None,
+        Query::Keys | Query::PodsAtAddress(_) | Query::KubeletMetrics | Query::Tokens(_) => None,
     };
     outcome.queries.iter().filter_map(account).collect()
 }

@@ -399,7 +399,7 @@ fn a_workload_that_kept_its_token_once_is_named_early_the_next_time() {
     let app = [("app", 2)];
     let used = processes(&["id-app"], 2, 659, 0, true);
     let (first, _) = play([kubelet(2), pod(&app), reads(&[4]), used].concat(), 659);
-    let mut habits = first.habits();
+    let mut habits = first.learned().habits;
     assert_eq!((habits.len(), habits[0].habit, habits[0].is_confirmed), (1, Habit::Once, true));
     let shown = first.status(&at(659)).readers[0].evidence.clone();
     assert!(!shown.contains(&Evidence::LearnedHabit), "from this very generation: {shown:?}");

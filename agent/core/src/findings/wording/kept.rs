@@ -48,6 +48,6 @@ fn of_mount(
         summary: mount_frozen::summary(&pod, key, frozen, now.wall),
         deadline: Some(frozen.held.dead_at),
         evidence: identity(facts).and(mount_frozen::evidence(frozen)),
-        remedy: remedy::of_token(symptom, &pod, facts.generation()),
+        remedy: remedy::of_token(symptom, &pod, facts.generation(), None),
     }
 }

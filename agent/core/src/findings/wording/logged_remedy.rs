@@ -2,18 +2,22 @@
 
 use super::remedy::{create_account, delete_pod, describe_pod, kubelet_log, renew_pods};
 use crate::findings::Remedy;
-use crate::world::cluster::PodRef;
+use crate::world::cluster::{AccountName, PodRef};
 use crate::world::kubelet::errors::ErrorCause;
-use crate::world::tokens::Claims;
 
 /// Where kubelet's client certificate is by default.
 const CERTIFICATE: &str = "openssl x509 -noout -subject -enddate -in \
                            /var/lib/kubelet/pki/kubelet-client-current.pem";
 
-/// The remedy for a token of this pod; none for a cause that is not known.
-pub(super) fn of_token(cause: ErrorCause, pod: &PodRef, claims: Option<&Claims>) -> Option<Remedy> {
+/// The remedy for a token of this pod and service account, if that is proven; none for a cause that
+/// is not known.
+pub(super) fn of_token(
+    cause: ErrorCause,
+    pod: &PodRef,
+    account: Option<&AccountName>,
+) -> Option<Remedy> {
     let command = if cause == ErrorCause::AccountMissing {
-        claims.and_then(|claims| create_account(claims, pod))
+        account.and_then(|account| create_account(account, pod))
     } else if cause == ErrorCause::AccountReplaced {
         renew_pods(pod)
     } else if cause == ErrorCause::PodReplaced {

@@ -22,6 +22,7 @@ fn pod() -> PodRef {
         name: Some("cart-0".into()),
         uid: "u-1".into(),
         owner: None,
+        is_claimed: false,
     }
 }
 

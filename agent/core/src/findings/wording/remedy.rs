@@ -2,19 +2,21 @@
 
 use super::by_hand;
 use crate::findings::{Code, PodEnd, Remedy, Severity, TokenFault, TokenSymptom};
-use crate::world::cluster::{AccountLoss, PodRef};
+use crate::world::cluster::{AccountLoss, AccountName, PodRef};
 use crate::world::kubelet::{Extent, Silence};
-use crate::world::tokens::{Claims, Generation};
+use crate::world::tokens::Generation;
 
-/// The remedy for a symptom of a token.
+/// The remedy for a symptom of a token. `account`: its service account, if more than its claims
+/// names it.
 pub(super) fn of_token(
     symptom: TokenSymptom,
     pod: &PodRef,
     generation: Option<&Generation>,
+    account: Option<&AccountName>,
 ) -> Remedy {
     let fault = symptom.fault;
-    if let (Some(lost), Some(generation)) = (fault.lost(), generation) {
-        return of_account(lost, &generation.claims, pod);
+    if let Some(lost) = fault.lost() {
+        return of_account(lost, account, pod);
     }
     let is_old = matches!(
         fault,
@@ -129,7 +131,8 @@ pub(super) fn of_kubelet() -> Remedy {
 
 /// The remedy for a missing token.
 pub(super) fn of_missing(pod: &PodRef) -> Remedy {
-    let command = describe_pod(pod).or_else(|| kubelet_log(pod));
+    let described = full_name(pod).and_then(|_| describe_pod(pod));
+    let command = described.or_else(|| kubelet_log(pod));
     Remedy { text: Code::Missing.info().action.to_owned(), command }
 }
 
@@ -145,13 +148,13 @@ pub(super) fn of_empty_volumes() -> Remedy {
 
 /// The remedy for a lost service account. A new account does not help the old tokens: only new pods
 /// get new ones at once, because kubelet keeps a token until it is due.
-fn of_account(lost: AccountLoss, claims: &Claims, pod: &PodRef) -> Remedy {
+fn of_account(lost: AccountLoss, account: Option<&AccountName>, pod: &PodRef) -> Remedy {
     let (text, command) = match lost {
         AccountLoss::Missing => (
             "Create the service account again, and then restart the pods that use it: their tokens \
              belong to the deleted account and stay refused. Or delete what still uses the \
              account. Find out who deleted it.",
-            create_account(claims, pod),
+            account.and_then(|account| create_account(account, pod)),
         ),
         AccountLoss::Replaced => (
             "Restart the pods that use the account: new pods get tokens of the new account. \
@@ -172,9 +175,8 @@ pub(super) fn of_agent(code: Code) -> Remedy {
 
 /// Creates the account unless somebody has done so for another workload, and then restarts the
 /// pods. A pod without an owner is not deleted: nothing would start it again.
-pub(super) fn create_account(claims: &Claims, pod: &PodRef) -> Option<String> {
-    let binding = &claims.binding;
-    let (namespace, name) = (safe(&binding.namespace)?, safe(&binding.service_account.name)?);
+pub(super) fn create_account(account: &AccountName, pod: &PodRef) -> Option<String> {
+    let (namespace, name) = (safe(&account.namespace)?, safe(&account.name)?);
     let account = format!("serviceaccount -n {namespace} {name}");
     let restart = pod.owner.as_ref().and_then(|_| renew_pods(pod));
     let restart = restart.map(|restart| format!(" && {restart}")).unwrap_or_default();
@@ -196,8 +198,7 @@ fn containers(pod: &PodRef) -> Option<String> {
 
 /// Deletes the pod, so that its controller starts another one.
 pub(super) fn delete_pod(pod: &PodRef) -> Option<String> {
-    let (namespace, name) = full_name(pod)?;
-    Some(format!("kubectl delete pod -n {namespace} {name}"))
+    by_name("delete pod", pod)
 }
 
 /// Restarts the pods of a workload, or deletes this pod where nothing restarts pods one by one.
@@ -214,11 +215,29 @@ pub(super) fn renew_pods(pod: &PodRef) -> Option<String> {
 }
 
 pub(super) fn describe_pod(pod: &PodRef) -> Option<String> {
-    let (namespace, name) = full_name(pod)?;
-    Some(format!("kubectl describe pod -n {namespace} {name}"))
+    by_name("describe pod", pod)
 }
 
+/// `kubectl VERB` for this pod, by its name. Where that is not proven, the command finds the pod by
+/// the UID, which the path on the node proves.
+fn by_name(verb: &str, pod: &PodRef) -> Option<String> {
+    if pod.is_claimed || pod.name.is_none() {
+        let uid = safe(&pod.uid)?;
+        return Some(format!(
+            "kubectl get pods -A --no-headers -o custom-columns=U:.metadata.uid,\
+             N:.metadata.namespace,P:.metadata.name | awk '$1 == \"{uid}\" {{print \"-n\", $2, \
+             $3}}' | xargs -r kubectl {verb}"
+        ));
+    }
+    let (namespace, name) = full_name(pod)?;
+    Some(format!("kubectl {verb} -n {namespace} {name}"))
+}
+
+/// Namespace and name of the pod, where more than the claims of a file gives them.
 fn full_name(pod: &PodRef) -> Option<(&str, &str)> {
+    if pod.is_claimed {
+        return None;
+    }
     Some((safe(pod.namespace.as_deref()?)?, safe(pod.name.as_deref()?)?))
 }
 
@@ -243,22 +262,22 @@ mod tests {
             namespace: Some("shop".into()),
             name: Some(name.into()),
             uid: "u-1".into(),
-            owner: None,
+            ..PodRef::default()
         };
         let owner = Some(Owner { kind: "Deployment".into(), name: "cart".into() });
         let early = TokenSymptom { fault: TokenFault::NotYetValid, severity: Severity::Critical };
         assert_eq!(
-            of_token(early, &pod("cart-0"), None).command.as_deref(),
+            of_token(early, &pod("cart-0"), None, None).command.as_deref(),
             Some("kubectl delete pod -n shop cart-0")
         );
         let owned = PodRef { owner, ..pod("cart-0") };
         assert_eq!(
-            of_token(early, &owned, None).command.as_deref(),
+            of_token(early, &owned, None, None).command.as_deref(),
             Some("kubectl rollout restart -n shop deployment/cart"),
             "the owner's own command"
         );
         for name in ["$(reboot)", "a;b", "-n", "", "a b", "x\n"] {
-            assert_eq!(of_token(early, &pod(name), None).command, None, "{name:?}");
+            assert_eq!(of_token(early, &pod(name), None, None).command, None, "{name:?}");
         }
     }
 }

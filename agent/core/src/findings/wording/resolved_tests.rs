@@ -26,6 +26,7 @@ fn token(code: Code, resolution: Resolution) -> String {
         name: Some("cart-0".into()),
         uid: "u".into(),
         owner: None,
+        is_claimed: false,
     };
     let subject = Subject::Token { pod, volume: "v".into(), path: "token".into() };
     resolved(&finding(code, subject), resolution, Delta::from_secs(415)).summary

@@ -66,10 +66,10 @@ fn remedy_of(symptom: TokenSymptom, facts: &Facts<'_>) -> Remedy {
     let by_kubelet = logged::of(symptom.fault, facts).map(|logged| logged.error.cause);
     let by_metrics = || metrics::of(symptom.fault, facts)?.sign?.cause();
     let cause = by_kubelet.or_else(by_metrics).filter(|_| !is_pending);
-    let claims = generation.map(|generation| &generation.claims);
+    let account = facts.proven_account();
     cause
-        .and_then(|cause| logged_remedy::of_token(cause, &pod, claims))
-        .unwrap_or_else(|| remedy::of_token(symptom, &pod, generation))
+        .and_then(|cause| logged_remedy::of_token(cause, &pod, account.as_ref()))
+        .unwrap_or_else(|| remedy::of_token(symptom, &pod, generation, account.as_ref()))
 }
 
 /// When requests start to fail. For a token that is not valid yet, it is when they stop failing. A

@@ -201,12 +201,13 @@ impl Pseudonyms {
     }
 
     pub(super) fn pod_ref(&self, pod: PodRef) -> PodRef {
-        let PodRef { namespace, name, uid, owner } = pod;
+        let PodRef { namespace, name, uid, owner, is_claimed } = pod;
         PodRef {
             namespace: self.some_name(Kind::Namespace, namespace),
             name: self.some_name(Kind::Pod, name),
             uid: self.name(Kind::Uid, &uid),
             owner: owner.map(|owner| self.owner(owner)),
+            is_claimed,
         }
     }
 }

@@ -143,6 +143,9 @@ impl Pseudonyms {
             Observation::KubeletMetrics(seen) => {
                 Observation::KubeletMetrics(kubelet::metrics(seen))
             }
+            Observation::Held(keys) => {
+                Observation::Held(keys.into_iter().map(|key| self.token_key(key)).collect())
+            }
             Observation::Habits(habits) => {
                 Observation::Habits(habits.into_iter().map(|one| self.known_habit(one)).collect())
             }

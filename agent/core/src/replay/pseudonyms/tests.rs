@@ -193,6 +193,7 @@ fn a_finding_does_not_name_what_it_is_about() {
             name: Some("gateway".into()),
             uid: "uid-1".into(),
             owner: None,
+            is_claimed: false,
         },
     );
     finding.summary =

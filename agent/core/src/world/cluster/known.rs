@@ -109,6 +109,11 @@ impl Cluster {
         })
     }
 
+    /// Every pod that is known.
+    pub(crate) fn pods(&self) -> impl Iterator<Item = &Pod> {
+        self.pods.values()
+    }
+
     /// The pod with this UID.
     pub fn pod(&self, uid: &str) -> Option<&Pod> {
         self.pods.get(uid)

@@ -146,11 +146,21 @@ pub struct PodRef {
     /// Its owner, if the cluster gives it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
+    /// Whether nothing but the claims of a token gives its namespace and name. Whoever can write a
+    /// file into the pod can claim any.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_claimed: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // for serde
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 impl PodRef {
     /// The pod of a token: from the cluster if it knows the pod, else from the path and the claims.
-    /// Claims that name another pod than the path are ignored.
+    /// Claims that do not name the pod of the path by its UID are ignored. A signature by a key of
+    /// the cluster proves those that do.
     pub fn of(tracked: &Tracked, known: Option<&Pod>) -> Self {
         match known {
             Some(pod) => Self { uid: tracked.key.pod_uid.clone(), ..Self::known(pod) },
@@ -165,23 +175,25 @@ impl PodRef {
             name: Some(pod.name.clone()),
             uid: pod.uid.clone(),
             owner: pod.owner.clone(),
+            is_claimed: false,
         }
     }
 
     /// A pod of which nothing else is known.
     pub fn by_uid(uid: &str) -> Self {
-        Self { namespace: None, name: None, uid: uid.to_owned(), owner: None }
+        Self { namespace: None, name: None, uid: uid.to_owned(), owner: None, is_claimed: false }
     }
 
     fn claimed(tracked: &Tracked) -> Self {
         let bound = tracked.current.as_ref().and_then(|generation| {
             let binding = &generation.claims.binding;
             let pod = binding.pod.as_ref()?;
-            let same = pod.uid.as_deref().is_none_or(|uid| uid == tracked.key.pod_uid);
+            let same = pod.uid.as_ref() == Some(&tracked.key.pod_uid);
             same.then(|| (binding.namespace.clone(), pod.name.clone()))
         });
+        let is_claimed = bound.is_some() && !tracked.is_verified();
         let (namespace, name) = bound.unzip();
-        Self { namespace, name, uid: tracked.key.pod_uid.clone(), owner: None }
+        Self { namespace, name, uid: tracked.key.pod_uid.clone(), owner: None, is_claimed }
     }
 
     /// `shop/cart-0`, or the UID where the names are not known.
@@ -295,6 +307,7 @@ mod tests {
             name: Some("cart-0".into()),
             uid: "pod-uid".into(),
             owner,
+            is_claimed: false,
         };
         assert_eq!(PodRef::of(&tracked, Some(&known)), expected);
     }

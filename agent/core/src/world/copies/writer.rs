@@ -61,13 +61,15 @@ impl World {
         Some(PodRef::of(tracked, self.cluster.pod(&tracked.key.pod_uid)))
     }
 
-    /// The tokens on this node, with their claims, that `wanted` selects.
+    /// The tokens on this node, with their claims, that `wanted` selects. The claims of a file count
+    /// only if they are about its own pod.
     fn pods_with(
         &self,
         wanted: impl Fn(&Tracked, &Claims) -> bool,
     ) -> impl Iterator<Item = &Tracked> {
         self.tokens.iter().filter(move |tracked| {
-            tracked.current.as_ref().is_some_and(|current| wanted(tracked, &current.claims))
+            let current = tracked.current.as_ref().filter(|_| is_of_own_pod(tracked));
+            current.is_some_and(|current| wanted(tracked, &current.claims))
         })
     }
 
@@ -77,6 +79,12 @@ impl World {
             self.pods_with(wanted).map(|of| (of.key.pod_uid.as_str(), of)).collect();
         of_pods.values().next().copied().filter(|_| of_pods.len() == 1)
     }
+}
+
+fn is_of_own_pod(tracked: &Tracked) -> bool {
+    let claims = tracked.current.as_ref().map(|current| &current.claims);
+    let pod = claims.and_then(|claims| claims.binding.pod.as_ref());
+    pod.is_some_and(|pod| pod.uid.as_ref() == Some(&tracked.key.pod_uid))
 }
 
 fn is_daemon(plugin: Plugin, claims: &Claims) -> bool {

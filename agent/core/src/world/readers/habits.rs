@@ -161,6 +161,7 @@ mod tests {
                 kind: "Deployment".into(),
                 name: "cart".into(),
             }),
+            is_claimed: false,
         };
         let app = Container { name: "app".into(), image: "cart:1".into(), ..Container::default() };
         let newer = Container { image: "cart:2".into(), ..app.clone() };

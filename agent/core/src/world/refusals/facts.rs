@@ -288,7 +288,7 @@ impl World {
 
 fn named(namespace: &str, name: &str, uid: &str) -> PodRef {
     let (namespace, name) = (Some(namespace.to_owned()), Some(name.to_owned()));
-    PodRef { namespace, name, uid: uid.to_owned(), owner: None }
+    PodRef { namespace, name, uid: uid.to_owned(), ..PodRef::default() }
 }
 
 /// Its requests of which nothing shows the reason. The log names a pod together with the reason.

@@ -4,7 +4,8 @@ use super::file::{FileContent, FileSeen};
 use super::signature;
 use crate::base::time::{Delta, Reading, Wall};
 use crate::world::tokens::{
-    Claims, Deadlines, GenerationId, KubeletPolicy, Signature, TokenKey, USUAL_LIFE,
+    Claims, Deadlines, GenerationId, KubeletPolicy, Signature, SignatureResult, TokenKey,
+    USUAL_LIFE,
 };
 
 /// Generations that are kept of each token, to recognise copies of them.
@@ -103,6 +104,11 @@ impl Tracked {
             .map(|old| size_of::<Earlier>() + old.generation.as_str().len())
             .sum();
         size_of::<Self>() + pod_uid.len() + volume.len() + path.len() + claims + trouble + earlier
+    }
+
+    /// Whether a key of the cluster verifies its signature: its claims are true then.
+    pub fn is_verified(&self) -> bool {
+        self.signature.is_some_and(|seen| seen.result == SignatureResult::Verified)
     }
 
     /// How long somebody asked the token to live, if that is unusually long.

@@ -134,6 +134,7 @@ pub(crate) fn token_of(pod: &str, age: i64, lifetime: i64, warn_after: Option<i6
             name: Some(pod.into()),
             uid: format!("uid-{pod}"),
             owner: None,
+            is_claimed: false,
         },
         state: deadlines.state(NOW.wall),
         verdict: verdict(&claims, &interval),

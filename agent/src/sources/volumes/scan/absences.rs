@@ -1,6 +1,7 @@
 //! Tokens that should be in an empty volume: those that were in it, and the one of kubelet's own
 //! volume.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,9 @@ use tokenwatch_core::world::tokens::TokenKey;
 
 use super::context::Owner;
 use super::held_back::HeldBack;
+use super::volume::Volume;
 use super::{Scanner, blind_spots};
+use crate::sources::expected::Why;
 use crate::sources::volumes::layout::{self, PROJECTED, PodId};
 
 /// A token that is not in its empty volume.
@@ -25,7 +28,7 @@ pub(in crate::sources::volumes) struct AbsentFile {
 impl AbsentFile {
     fn key(&self) -> TokenKey {
         let (pod_uid, volume) = (self.pod.name.to_string_lossy(), self.volume.to_string_lossy());
-        Owner { pod_uid: &pod_uid, volume: &volume }.key(&self.path)
+        Owner::named(&pod_uid, &volume).key(&self.path)
     }
 
     /// The token is missing.
@@ -47,26 +50,30 @@ pub(in crate::sources::volumes) fn all(scanner: &Scanner) -> Vec<AbsentFile> {
     let mut absent: Vec<AbsentFile> = scanner
         .empty()
         .filter(|(pod, name, _)| is_empty(&scanner.pod_path(pod), name))
-        .flat_map(|(pod, name, lost)| absent_from(&scanner.pod_path(pod), pod, name, lost))
+        .flat_map(|(pod, name, volume)| absent_from(&scanner.pod_path(pod), (pod, name), volume))
         .collect();
     absent.sort_unstable();
     absent
 }
 
 /// The tokens that an empty volume lacks. A volume that only kubelet sees is a blind spot instead.
-fn absent_from(at: &Path, pod: &PodId, volume: &OsStr, lost: &[PathBuf]) -> Vec<AbsentFile> {
-    let absent = |path: &Path, was_there| AbsentFile {
+fn absent_from(at: &Path, (pod, name): (&PodId, &OsStr), volume: &Volume) -> Vec<AbsentFile> {
+    let mut paths: BTreeMap<&Path, bool> =
+        volume.lost().iter().map(|path| (path.as_path(), true)).collect();
+    let expected = volume.expected().map(|(path, why)| (path.as_path(), why == Why::Held));
+    let own = layout::is_api_access(&name.to_string_lossy());
+    let own = own.then_some((Path::new(layout::TOKEN), false));
+    // What this agent saw there was lost. Else the volume may only be hidden from it.
+    if paths.is_empty() && blind_spots::unmounted(at, name).is_none() {
+        paths.extend(own.into_iter().chain(expected));
+    }
+    let absent = |(path, was_there): (&Path, bool)| AbsentFile {
         pod: pod.clone(),
-        volume: volume.to_owned(),
+        volume: name.to_owned(),
         path: path.to_owned(),
         was_there,
     };
-    if !lost.is_empty() {
-        return lost.iter().map(|path| absent(path, true)).collect();
-    }
-    let is_its_own = layout::is_api_access(&volume.to_string_lossy())
-        && blind_spots::unmounted(at, volume).is_none();
-    is_its_own.then(|| absent(Path::new(layout::TOKEN), false)).into_iter().collect()
+    paths.into_iter().map(absent).collect()
 }
 
 /// Whether the directory exists and has no entry.

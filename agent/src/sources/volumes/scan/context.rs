@@ -1,6 +1,7 @@
 //! What a scan of one pod or of one volume needs, and where its observations go.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokenwatch_core::base::time::Wall;
 use tokenwatch_core::world::observation::{FileContent, FileSeen, Observation};
@@ -8,6 +9,7 @@ use tokenwatch_core::world::tokens::{Signature, TokenKey};
 
 use super::Tools;
 use super::stamps::Moment;
+use crate::sources::expected::{Places, Why, why};
 use crate::sources::tokens::Reader;
 use crate::sources::volumes::layout::{self, PodId};
 
@@ -24,6 +26,7 @@ impl<'a> Turn<'a> {
     pub(super) fn new(id: &'a PodId, tools: &'a mut Tools) -> Self {
         let moment = tools.moment();
         tools.reader.refresh_keys();
+        tools.refresh_expected();
         Self { id, tools, moment }
     }
 }
@@ -41,12 +44,39 @@ pub(super) struct Scan<'a> {
 pub(super) struct Owner<'a> {
     pub(super) pod_uid: &'a str,
     pub(super) volume: &'a str,
+    /// The tokens that are expected in it, beside the one of kubelet's own volume.
+    pub(super) expected: Option<&'a Arc<Places>>,
 }
 
-impl Owner<'_> {
+impl<'a> Owner<'a> {
+    /// Nothing but its name is known.
+    pub(super) fn named(pod_uid: &'a str, volume: &'a str) -> Self {
+        Self { pod_uid, volume, expected: None }
+    }
+
     /// Whether the file at `path` of this volume can only be a token.
     pub(super) fn expects_token(self, path: &Path) -> bool {
-        path == Path::new(layout::TOKEN) && layout::is_api_access(self.volume)
+        let is_of_kubelet = path == Path::new(layout::TOKEN) && self.is_api_access();
+        is_of_kubelet || why(self.places(), path).is_some()
+    }
+
+    /// Whether the file at `path` held a token before a restart.
+    pub(super) fn held_token(self, path: &Path) -> bool {
+        why(self.places(), path) == Some(Why::Held)
+    }
+
+    /// Whether it is kubelet's own volume.
+    pub(super) fn is_api_access(self) -> bool {
+        layout::is_api_access(self.volume)
+    }
+
+    /// The paths at which a token is expected, beside that of kubelet's own volume.
+    pub(super) fn expected_paths(self) -> impl Iterator<Item = &'a PathBuf> {
+        self.places().into_iter().flat_map(Places::keys)
+    }
+
+    fn places(self) -> Option<&'a Places> {
+        self.expected.map(Arc::as_ref)
     }
 
     pub(super) fn key(self, path: &Path) -> TokenKey {

@@ -62,5 +62,8 @@ pub(super) fn why_refused(
 
 const LEADS_TO_LINK: &str = "it leads to another link and was not followed (ELOOP); kubelet \
                              creates no such link: find out what did";
+/// What it leads to does not exist.
+pub(super) const LEADS_NOWHERE: &str = "what it leads to does not exist (ENOENT); kubelet leaves \
+                                        no such link behind: find out what removed it";
 const LEADS_OUT: &str = "it leads out of the volume and was not followed (EXDEV); kubelet creates \
                          no such link: find out what did";

@@ -33,8 +33,20 @@ pub(super) struct Entry {
     hidden: Option<Box<(Errno, String)>>,
     /// Whose Secret-based token it is, if it is one.
     legacy: Option<Box<LegacyClaims>>,
-    /// There is no file, and one should be there.
-    is_absent: bool,
+    /// Something broken was reported in the place of a token.
+    is_accused: bool,
+    presence: Presence,
+}
+
+/// What the volume has at the path of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// A file, or a link to one.
+    File,
+    /// Something else: a named pipe, a device, a link that leads to no file.
+    Odd,
+    /// Nothing, and a token should be there.
+    Absent,
 }
 
 #[derive(Debug, PartialEq)]
@@ -69,23 +81,25 @@ pub(super) struct Place<'a> {
 }
 
 impl Entry {
-    pub(super) fn new(path: PathBuf) -> Self {
+    /// Of a file that was not read yet. `was_token`: it held one before a restart.
+    pub(super) fn new(path: PathBuf, was_token: bool) -> Self {
         Self {
             path,
             held: Held::Unknown,
             directory: None,
             stamp: None,
             checked: None,
-            was_token: false,
+            was_token,
             hidden: None,
             legacy: None,
-            is_absent: false,
+            is_accused: false,
+            presence: Presence::File,
         }
     }
 
-    /// Sets whether there is no file, and one should be there.
-    pub(super) fn set_absent(&mut self, is_absent: bool) {
-        self.is_absent = is_absent;
+    /// Sets what the volume has at its path.
+    pub(super) fn set_presence(&mut self, presence: Presence) {
+        self.presence = presence;
     }
 
     /// For those who follow its readers.
@@ -95,7 +109,7 @@ impl Entry {
 
     /// Whether there is a file, as far as the agent can see.
     pub(super) fn is_there(&self) -> bool {
-        !self.is_absent && self.hidden.is_none()
+        self.presence != Presence::Absent && self.hidden.is_none()
     }
 
     /// Whose Secret-based token it holds, if it does.
@@ -122,6 +136,11 @@ impl Entry {
 
     pub(super) fn was_token(&self) -> bool {
         self.was_token
+    }
+
+    /// Whether something broken was reported in its place.
+    pub(super) fn is_accused(&self) -> bool {
+        self.is_accused
     }
 
     /// Why the file cannot be read, if it may be anything.
@@ -162,23 +181,31 @@ impl Entry {
     pub(super) fn scan(&mut self, place: &Place<'_>, scan: &mut Scan<'_>) -> nix::Result<()> {
         let now = || stamp_at(place.at.directory, &self.path);
         let is_current = || self.stamp.is_some_and(|known| known.is_current(now(), place.moment));
-        if !self.wants_check(scan.reader.keys_version()) && is_current() {
+        let expected = Expected::new(self, scan.reports.owner);
+        let is_settled = self.held != Held::Other || expected == Expected::No;
+        if !self.wants_check(scan.reader.keys_version()) && is_settled && is_current() {
             return Ok(());
         }
         self.stamp = None;
         (self.hidden, self.legacy) = (None, None);
-        if self.is_absent {
-            let content = FileContent::Missing(Absence::NoFile);
-            self.report_bad(content, place.written_at, &mut scan.reports);
-            return Ok(());
-        }
-        let expected = Expected::new(self, scan.reports.owner);
-        let found = found(scan.reader.look(&place.at, &self.path, self.checked), expected)?;
-        self.set(found, place, &mut scan.reports);
+        let found = match self.presence {
+            Presence::File => {
+                found(scan.reader.look(&place.at, &self.path, self.checked), expected)?
+            }
+            Presence::Odd => Found::Bad(not_a_file(expected)),
+            Presence::Absent => Found::Bad(FileContent::Missing(Absence::NoFile)),
+        };
+        self.set(found, expected, place, &mut scan.reports);
         Ok(())
     }
 
-    fn set(&mut self, found: Found<'_>, place: &Place<'_>, reports: &mut Reports<'_>) {
+    fn set(
+        &mut self,
+        found: Found<'_>,
+        expected: Expected,
+        place: &Place<'_>,
+        reports: &mut Reports<'_>,
+    ) {
         match found {
             Found::Token(stamp, token, checked) => {
                 self.set_token(&token, checked, place.written_at, reports);
@@ -190,7 +217,7 @@ impl Entry {
                 self.stamp = TrustedStamp::new(stamp, place.moment);
             }
             Found::Bad(content) => self.report_bad(content, place.written_at, reports),
-            Found::Hidden(step, errno) => self.set_hidden(step, errno, place, reports),
+            Found::Hidden(step, errno) => self.set_hidden((step, errno), expected, place, reports),
             Found::Nothing => {}
         }
     }
@@ -198,13 +225,13 @@ impl Entry {
     /// A token that cannot be read is reported at once. Of other files the volume decides.
     fn set_hidden(
         &mut self,
-        step: &'static str,
-        errno: Errno,
+        (step, errno): (&'static str, Errno),
+        expected: Expected,
         place: &Place<'_>,
         reports: &mut Reports<'_>,
     ) {
         let reason = denied::reason(step, errno, place.at.directory, &self.path);
-        if self.was_token {
+        if expected != Expected::No {
             self.report_bad(FileContent::Unreadable { reason }, place.written_at, reports);
         } else {
             self.hidden = Some(Box::new((errno, reason)));
@@ -262,6 +289,7 @@ impl Entry {
         reports: &mut Reports<'_>,
     ) {
         self.stamp = None;
+        self.is_accused |= matches!(content, FileContent::Malformed { .. });
         let is_reported = matches!(&self.held, Held::Bad(reported) if *reported == content);
         if !is_reported {
             reports.file(&self.path, written_at, content.clone());
@@ -276,11 +304,11 @@ fn result(checked: Option<Checked>) -> Option<SignatureResult> {
 }
 
 /// Whether a file can only be a token.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Expected {
     /// It held one before.
     Was,
-    /// It is in the place of the token of kubelet's own volume.
+    /// It is in the place of a token, or something broken in it was taken for one.
     Is,
     /// It may be anything.
     No,
@@ -288,7 +316,7 @@ enum Expected {
 
 impl Expected {
     fn new(entry: &Entry, owner: Owner<'_>) -> Self {
-        match owner.expects_token(&entry.path) {
+        match entry.is_accused || owner.expects_token(&entry.path) {
             _ if entry.was_token => Self::Was,
             true => Self::Is,
             false => Self::No,
@@ -306,13 +334,18 @@ fn found(look: Look<'_>, expected: Expected) -> nix::Result<Found<'_>> {
             let why = not_token(&other, expected);
             Ok(why.map_or(Found::Other(stamp, other), malformed_because))
         }
-        (Look::Refused(_), Expected::Was) => Ok(malformed_because(NO_LONGER_REGULAR)),
-        (Look::Refused(_), Expected::Is) => Ok(malformed_because(NOT_REGULAR)),
         (Look::Refused(_), Expected::No) => Ok(Found::Nothing),
+        (Look::Refused(_), Expected::Was | Expected::Is) => Ok(Found::Bad(not_a_file(expected))),
         (Look::Unreadable(_, errno), _) if is_own_limit(errno) => Err(errno),
         (Look::Unreadable(step, errno), _) => Ok(Found::Hidden(step, errno)),
         (Look::Vanished, _) => Err(Errno::ENOENT),
     }
+}
+
+/// What is in the place of a token is no file, or one out of the volume.
+fn not_a_file(expected: Expected) -> FileContent {
+    let reason = if expected == Expected::Was { NO_LONGER_REGULAR } else { NOT_REGULAR };
+    FileContent::Malformed { reason: reason.to_owned() }
 }
 
 fn legacy(other: Other) -> Option<Box<LegacyClaims>> {
@@ -338,7 +371,7 @@ fn not_token(other: &Other, expected: Expected) -> Option<&'static str> {
             Some("it holds a Secret-based token, and held a bound token before")
         }
         (Other::Foreign, Expected::Was) => {
-            Some("it holds something other than a token, and held a token before")
+            Some("it holds something other than a token, and held one before, sound or broken")
         }
         (Other::Foreign, Expected::Is) => Some("it holds something other than a token"),
     }

@@ -26,12 +26,16 @@ pub(super) struct Files {
     pub(super) paths: Vec<PathBuf>,
     /// Links that lead out of the volume.
     pub(super) outward_links: Vec<PathBuf>,
+    /// What is neither a file nor a directory, and links that lead to no file.
+    pub(super) odd: Vec<PathBuf>,
     /// Directories that are still to be listed.
     directories: Vec<PathBuf>,
     /// There are no subdirectories.
     pub(super) is_flat: bool,
     /// There is more than is listed here.
     pub(super) is_truncated: bool,
+    /// There is nothing at all, not even what belongs to the AtomicWriter.
+    pub(super) is_bare: bool,
 }
 
 /// Lists a directory of a volume and what is below it.
@@ -60,20 +64,23 @@ impl Files {
         Self {
             paths: Vec::new(),
             outward_links: Vec::new(),
+            odd: Vec::new(),
             directories: Vec::new(),
             is_flat: true,
             is_truncated: false,
+            is_bare: true,
         }
     }
 
     fn count(&self) -> usize {
-        self.paths.len() + self.outward_links.len() + self.directories.len()
+        self.paths.len() + self.outward_links.len() + self.odd.len() + self.directories.len()
     }
 
     /// Takes the names of the directory itself.
     fn list_top(&mut self, at: At<'_>, reader: &mut Reader, buffer: &mut [u8]) -> nix::Result<()> {
         let is_volume = at.base == Path::new(".");
         for_each_name(at.directory, buffer, |name, kind| {
+            self.is_bare = false;
             if is_volume && layout::is_internal(name) {
                 return ControlFlow::Continue(());
             }
@@ -105,7 +112,7 @@ impl Files {
                 self.directories.push(path);
             }
             Some(Type::Directory) => self.is_truncated = true,
-            _ => {}
+            _ => self.odd.push(path),
         }
     }
 
@@ -115,6 +122,8 @@ impl Files {
             self.paths.push(path);
         } else if reader.leads_out(at.volume, &link) {
             self.outward_links.push(path);
+        } else {
+            self.odd.push(path);
         }
     }
 }
@@ -126,6 +135,6 @@ fn type_of(directory: BorrowedFd<'_>, path: &Path) -> Option<Type> {
         SFlag::S_IFREG => Some(Type::File),
         SFlag::S_IFDIR => Some(Type::Directory),
         SFlag::S_IFLNK => Some(Type::Symlink),
-        _ => None,
+        _ => None, // something odd
     }
 }

@@ -7,13 +7,16 @@ mod context;
 mod data_link;
 mod denied;
 mod directory;
+mod due;
 mod entry;
 mod files;
+mod generation;
 pub(super) mod held_back;
 mod opened;
 mod pod;
 pub(super) mod secrets;
 mod stamps;
+mod tools;
 mod volume;
 
 use std::collections::BTreeMap;
@@ -28,14 +31,16 @@ use tokenwatch_core::world::observation::Observation;
 
 use super::layout::{self, PodId};
 use crate::clocks;
+use crate::sources::expected::ExpectedTokens;
 use crate::sources::own_opens::OwnOpens;
 use crate::sources::signatures::SharedKeys;
 use crate::sources::token_volumes::TokenVolume;
-use crate::sources::tokens::{Reader, Stamp};
+use crate::sources::tokens::Stamp;
 use context::Turn;
-use opened::{Opened, fd, is_own_limit, open_pods, stamp};
+use opened::{Opened, fd, open_pods, stamp};
 use pod::Pod;
-use stamps::{ClockEras, Moment, TrustedStamp};
+use stamps::{Moment, TrustedStamp};
+use tools::Tools;
 use volume::{Suspicion, Volume};
 
 /// Most pods without tokens that are reported: 20 times kubelet's default of 110 (`maxPods`).
@@ -79,44 +84,6 @@ pub struct Scanner {
     tools: Tools,
 }
 
-/// What all scans share, so that a scan without changes allocates nothing.
-#[derive(Debug)]
-struct Tools {
-    reader: Reader,
-    /// Buffer for paths.
-    path: PathBuf,
-    eras: ClockEras,
-    now: fn() -> Reading,
-    /// The last error that was due to a limit of the agent itself.
-    own_limit: Option<Errno>,
-}
-
-impl Tools {
-    fn new(now: fn() -> Reading) -> Self {
-        Self {
-            reader: Reader::new(),
-            path: PathBuf::new(),
-            eras: ClockEras::default(),
-            now,
-            own_limit: None,
-        }
-    }
-
-    fn moment(&mut self) -> Moment {
-        self.eras.moment((self.now)())
-    }
-
-    /// Keeps an error that is due to a limit of the agent itself. Returns the outcome.
-    fn noted(&mut self, outcome: VolumeOutcome) -> VolumeOutcome {
-        if let VolumeOutcome::Unreadable(errno) = outcome
-            && is_own_limit(errno)
-        {
-            self.own_limit = Some(errno);
-        }
-        outcome
-    }
-}
-
 impl Scanner {
     /// Of these kubelet roots.
     pub fn new(roots: Vec<PathBuf>) -> Self {
@@ -139,6 +106,11 @@ impl Scanner {
     /// signature was not checked with the keys as they are then.
     pub fn check_signatures(&mut self, keys: SharedKeys) {
         self.tools.reader.check_signatures(keys);
+    }
+
+    /// Expects tokens there from now on. Anything else in their place is reported.
+    pub fn expect(&mut self, tokens: ExpectedTokens) {
+        self.tools.expect(tokens);
     }
 
     /// The kubelet roots.
@@ -318,10 +290,9 @@ impl Scanner {
         self.all().filter_map(|(pod, name, volume)| Some((pod, name, volume.suspicion()?)))
     }
 
-    /// Volumes without files, and the tokens that were in them.
-    fn empty(&self) -> impl Iterator<Item = (&PodId, &OsStr, &[PathBuf])> {
-        let empty = self.all().filter(|(_, _, volume)| volume.is_empty());
-        empty.map(|(pod, name, volume)| (pod, name, volume.lost()))
+    /// Volumes without files.
+    fn empty(&self) -> impl Iterator<Item = (&PodId, &OsStr, &Volume)> {
+        self.all().filter(|(_, _, volume)| volume.is_empty())
     }
 
     /// Whether a file was reported, and not that it is gone.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use tokenwatch_core::world::observation::Observation;
@@ -69,7 +70,8 @@ impl Pod {
     pub(super) fn remove(self, id: &PodId, out: &mut Vec<Observation>) {
         let uid = id.name.to_string_lossy();
         for (name, volume) in self.volumes {
-            let owner = Owner { pod_uid: &uid, volume: &name.to_string_lossy() };
+            let name = name.to_string_lossy();
+            let owner = Owner::named(&uid, &name);
             volume.remove(&mut Reports { owner, out, directory: None });
         }
     }
@@ -150,8 +152,11 @@ impl Pod {
     ) -> VolumeOutcome {
         let Some(known) = self.volume(name) else { return VolumeOutcome::Missing };
         let is_checked = !known.wants_check(turn.tools.reader.keys_version());
+        let (uid, volume) = (turn.id.name.to_string_lossy(), name.to_string_lossy());
+        let is_as_expected = known.was_expected(turn.tools.expected.of(&uid, &volume));
         let (path, moment) = (&mut turn.tools.path, turn.moment);
-        if is_checked && parent.is_ok_and(|parent| known.is_unchanged(parent, name, path, moment)) {
+        let is_known = is_checked && is_as_expected;
+        if is_known && parent.is_ok_and(|parent| known.is_unchanged(parent, name, path, moment)) {
             return VolumeOutcome::Scanned;
         }
         self.read_volume(name, parent, turn, out)
@@ -173,7 +178,9 @@ impl Pod {
         out: &mut Vec<Observation>,
     ) -> VolumeOutcome {
         let (pod_uid, volume) = (turn.id.name.to_string_lossy(), name.to_string_lossy());
-        let owner = Owner { pod_uid: &pod_uid, volume: &volume };
+        let all = Arc::clone(&turn.tools.expected);
+        let expected = all.of(&pod_uid, &volume);
+        let owner = Owner { pod_uid: &pod_uid, volume: &volume, expected };
         let reports = Reports { owner, out, directory: None };
         let mut scan = Scan { reader: &mut turn.tools.reader, moment: turn.moment, reports };
         let outcome = self.outcome(name, parent, &mut scan);

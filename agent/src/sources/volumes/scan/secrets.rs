@@ -149,6 +149,6 @@ pub(in crate::sources::volumes) fn legacy(scanner: &Scanner) -> Vec<LegacyToken>
 
 fn of(pod: &OsStr, volume: &OsStr, path: &Path, claims: &LegacyClaims) -> LegacyToken {
     let (pod_uid, volume) = (pod.to_string_lossy(), volume.to_string_lossy());
-    let owner = Owner { pod_uid: &pod_uid, volume: &volume };
+    let owner = Owner::named(&pod_uid, &volume);
     LegacyToken { key: owner.key(path), claims: claims.clone() }
 }

@@ -4,18 +4,22 @@
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use tokenwatch_core::base::time::Wall;
 use tokenwatch_core::world::observation::FileContent;
 use tokenwatch_core::world::tokens::LegacyClaims;
 
-use super::context::{Owner, Reports, Scan};
+use super::context::{Reports, Scan};
 use super::denied;
-use super::entry::{Entry, Place};
-use super::opened::{stamp, stamp_at};
-use super::stamps::{Moment, TrustedStamp};
+use super::due::{absent, due, tokens};
+use super::entry::{Entry, Place, Presence};
+use super::generation::Generation;
+use super::opened::stamp;
+use super::stamps::Moment;
 use super::{data_link, files};
+use crate::sources::expected::{Places, Why};
 use crate::sources::token_volumes::TokenVolume;
 use crate::sources::tokens::{At, Stamp};
 use crate::sources::volumes::layout::{self, DATA, PodId};
@@ -40,39 +44,8 @@ pub(super) struct Volume {
     error: Option<Errno>,
     /// It was read since somebody asked.
     is_news: bool,
-}
-
-/// The directory that `..data` points to. Known only for one without subdirectories, whose stamp
-/// shows that a file was added.
-#[derive(Debug)]
-struct Generation {
-    link: TrustedStamp,
-    target: PathBuf,
-    directory: TrustedStamp,
-}
-
-impl Generation {
-    /// None if its stamps are too recent to show every change.
-    fn new(link: Stamp, target: PathBuf, directory: Stamp, moment: Moment) -> Option<Self> {
-        let link = TrustedStamp::new(link, moment)?;
-        Some(Self { link, target, directory: TrustedStamp::new(directory, moment)? })
-    }
-
-    /// Whether link and directory have not changed. Leaves the directory's path in `path`.
-    fn is_current(
-        &self,
-        parent: BorrowedFd<'_>,
-        volume: &OsStr,
-        path: &mut PathBuf,
-        moment: Moment,
-    ) -> bool {
-        path.as_mut_os_string().clear();
-        path.push(volume);
-        path.push(DATA);
-        let same_link = self.link.is_current(stamp_at(parent, path), moment);
-        path.set_file_name(&self.target);
-        same_link && self.directory.is_current(stamp_at(parent, path), moment)
-    }
+    /// The tokens that were expected in it when it was read.
+    expected: Option<Arc<Places>>,
 }
 
 /// Whether a volume has content.
@@ -137,6 +110,16 @@ impl Volume {
         &self.lost
     }
 
+    /// Whether these tokens were expected in it when it was read.
+    pub(super) fn was_expected(&self, expected: Option<&Arc<Places>>) -> bool {
+        self.expected.as_ref() == expected
+    }
+
+    /// The paths at which a token is expected, each with the reason.
+    pub(super) fn expected(&self) -> impl Iterator<Item = (&PathBuf, Why)> {
+        self.expected.iter().flat_map(|places| places.iter().map(|(path, why)| (path, *why)))
+    }
+
     /// Whether its file at `path` is reported.
     pub(super) fn reports(&self, path: &Path) -> bool {
         self.entries.iter().any(|entry| entry.path() == path && entry.is_reported())
@@ -179,6 +162,7 @@ impl Volume {
         scan: &mut Scan<'_>,
     ) -> nix::Result<Content> {
         (self.error, self.is_news) = (None, true);
+        self.expected = scan.reports.owner.expected.cloned();
         for _ in 0..MAX_ATTEMPTS {
             if let Some(content) = self.attempt(volume, scan)? {
                 return Ok(content);
@@ -197,9 +181,31 @@ impl Volume {
         let before = data_link::stamp(volume)?;
         self.generation = None;
         match self.read(volume, before, scan) {
-            Err(Errno::ENOENT | Errno::ESTALE | Errno::ENOTDIR) => missing(volume, before),
+            Err(Errno::ENOENT | Errno::ESTALE | Errno::ENOTDIR) => {
+                self.missing(volume, before, scan)
+            }
             result => result.map(Some),
         }
+    }
+
+    /// A file disappeared. None: kubelet swapped the generation meanwhile, or the file alone is
+    /// gone. Otherwise `..data` leads nowhere.
+    fn missing(
+        &mut self,
+        volume: BorrowedFd<'_>,
+        link: Option<Stamp>,
+        scan: &mut Scan<'_>,
+    ) -> nix::Result<Option<Content>> {
+        let Some(same) = link.filter(|_| data_link::stamp(volume) == Ok(link)) else {
+            return Ok(None);
+        };
+        let target = data_link::target(volume)?.unwrap_or_default();
+        if scan.reader.place(volume, &target).is_ok() {
+            return Ok(None);
+        }
+        let is_due = !tokens(&self.entries, &self.lost, scan.reports.owner).is_empty();
+        let refused = is_due.then(|| self.refuse(data_link::LEADS_NOWHERE, same, scan));
+        refused.map(Some).ok_or(Errno::ENOENT)
     }
 
     /// Reads the generation. ENOENT: a file disappeared meanwhile, because it was swapped.
@@ -254,13 +260,17 @@ impl Volume {
         }
     }
 
-    /// Reports `..data` as a token that cannot be read, instead of reading files that may be
-    /// anybody's.
+    /// Reports the tokens of the volume as unreadable, instead of reading files that may be
+    /// anybody's. Where none is known, `..data` itself.
     fn refuse(&mut self, reason: &str, link: Stamp, scan: &mut Scan<'_>) -> Content {
         self.is_truncated = false;
-        self.set_entries(vec![PathBuf::from(DATA)], scan);
+        let due = tokens(&self.entries, &self.lost, scan.reports.owner);
+        let is_known = !due.is_empty();
+        let paths = if is_known { due.into_iter().collect() } else { vec![PathBuf::from(DATA)] };
+        self.set_entries(paths, scan);
+        let of_link = if is_known { "the volume's link ..data: " } else { "" };
         for entry in &mut self.entries {
-            let content = FileContent::Unreadable { reason: reason.to_owned() };
+            let content = FileContent::Unreadable { reason: format!("{of_link}{reason}") };
             entry.report_bad(content, Some(written_at(link)), &mut scan.reports);
         }
         Content::Present
@@ -276,25 +286,25 @@ impl Volume {
         }
         self.is_truncated = found.is_truncated;
         let owner = scan.reports.owner;
+        let (due, tokens) =
+            (due(&self.entries, &self.lost, owner), tokens(&self.entries, &self.lost, owner));
+        let in_place = |path: &PathBuf| tokens.contains(path);
         let mut paths = found.paths;
-        paths.extend(self.astray(found.outward_links, owner));
-        let absent = link.and_then(|_| absent_token(&paths, owner));
-        paths.extend(absent.clone());
+        paths.extend(found.outward_links.into_iter().filter(in_place));
+        let odd: Vec<PathBuf> = found.odd.into_iter().filter(in_place).collect();
+        paths.extend_from_slice(&odd);
+        let is_written = link.is_some() || !found.is_bare;
+        let can_tell = is_written && !found.is_truncated;
+        let absent = if can_tell { absent(&paths, due, owner) } else { Vec::new() };
+        paths.extend_from_slice(&absent);
         paths.sort_unstable();
         self.set_entries(paths, scan);
         for entry in &mut self.entries {
-            entry.set_absent(absent.as_deref() == Some(entry.path()));
+            let is_in = |paths: &[PathBuf]| paths.iter().any(|path| path == entry.path());
+            let other = if is_in(&odd) { Presence::Odd } else { Presence::File };
+            entry.set_presence(if is_in(&absent) { Presence::Absent } else { other });
         }
         Ok(found.is_flat)
-    }
-
-    /// The links out of the volume that matter: those in the place of a token.
-    fn astray(&self, mut outward_links: Vec<PathBuf>, owner: Owner<'_>) -> Vec<PathBuf> {
-        let was_token = |path: &Path| {
-            self.entries.iter().any(|entry| entry.was_token() && entry.path() == path)
-        };
-        outward_links.retain(|path| was_token(path) || owner.expects_token(path));
-        outward_links
     }
 
     /// Replaces the list of files. A reported file that is missing from it is gone.
@@ -302,7 +312,8 @@ impl Volume {
         if self.entries.iter().map(Entry::path).eq(paths.iter().map(PathBuf::as_path)) {
             return;
         }
-        self.set_lost(&paths);
+        let owner = scan.reports.owner;
+        let lost = self.take_lost(&paths);
         let entries = Vec::with_capacity(paths.len());
         let mut before = std::mem::replace(&mut self.entries, entries).into_iter().peekable();
         for path in paths {
@@ -310,16 +321,24 @@ impl Volume {
                 missing.remove(&mut scan.reports);
             }
             let entry = before.next_if(|entry| entry.path() == path);
-            self.entries.push(entry.unwrap_or_else(|| Entry::new(path)));
+            let was_token = lost.contains(&path) || owner.held_token(&path);
+            self.entries.push(entry.unwrap_or_else(|| Entry::new(path, was_token)));
         }
         before.for_each(|missing| missing.remove(&mut scan.reports));
     }
 
-    /// Remembers the tokens of a volume that becomes empty.
-    fn set_lost(&mut self, paths: &[PathBuf]) {
-        let tokens = self.entries.iter().filter(|entry| entry.was_token());
-        let lost = tokens.map(|entry| entry.path().to_owned()).collect();
-        self.lost = if paths.is_empty() { lost } else { Vec::new() };
+    /// Keeps the tokens of a volume that becomes empty: they are not reported as gone while it is
+    /// there. Returns those of one that was empty.
+    fn take_lost(&mut self, paths: &[PathBuf]) -> Vec<PathBuf> {
+        if !paths.is_empty() {
+            return std::mem::take(&mut self.lost);
+        }
+        let (tokens, others) =
+            std::mem::take(&mut self.entries).into_iter().partition(Entry::was_token);
+        let tokens: Vec<Entry> = tokens;
+        self.entries = others;
+        self.lost = tokens.iter().map(|entry| entry.path().to_owned()).collect();
+        Vec::new()
     }
 
     /// Whether it holds a token whose signature was not checked with the keys of this version.
@@ -329,6 +348,7 @@ impl Volume {
 
     /// Reports the tokens of a volume that does not exist any more as gone.
     pub(super) fn remove(self, reports: &mut Reports<'_>) {
+        self.lost.iter().for_each(|path| reports.gone(path));
         self.entries.into_iter().for_each(|entry| entry.remove(reports));
     }
 
@@ -342,22 +362,6 @@ impl Volume {
             entry.report_bad(content, None, reports);
         }
     }
-}
-
-/// The path of the token that kubelet's own volume should have beside these files, and has not.
-fn absent_token(paths: &[PathBuf], owner: Owner<'_>) -> Option<PathBuf> {
-    let token = PathBuf::from(layout::TOKEN);
-    let is_absent = owner.expects_token(&token)
-        && !paths.contains(&token)
-        && paths.iter().any(|path| layout::is_beside_token(path));
-    is_absent.then_some(token)
-}
-
-/// None if kubelet swapped the generation meanwhile. Otherwise the target of `..data` does not
-/// exist.
-fn missing(volume: BorrowedFd<'_>, link: Option<Stamp>) -> nix::Result<Option<Content>> {
-    let is_swapped = data_link::stamp(volume)? != link || link.is_none();
-    if is_swapped { Ok(None) } else { Err(Errno::ENOENT) }
 }
 
 /// When kubelet renamed the link into place.

@@ -18,6 +18,8 @@ pub(super) enum FileEvent {
     Changed(ChangedPath),
     /// The mounts of the node changed.
     Mounts,
+    /// Tokens are expected at other paths.
+    Expected,
     /// Events were lost: see [`EventQueue::take_loss`].
     Lost,
     /// The thread has to stop.

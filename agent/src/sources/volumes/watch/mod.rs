@@ -21,11 +21,12 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::Sender;
 
 use crate::discovery::roots::Search;
+use crate::sources::expected::ExpectedTokens;
 use crate::sources::health::{Health, Source};
 use crate::sources::signatures::SharedKeys;
 use crate::sources::token_volumes::TokenVolumes;
 use crate::sources::watchdog::Watchdog;
-use events::EventQueue;
+use events::{EventQueue, FileEvent};
 use worker::Worker;
 
 /// What to watch, and how.
@@ -49,6 +50,8 @@ pub struct FilesConfig {
     pub keys: SharedKeys,
     /// Sees whether the sources make progress.
     pub watchdog: Watchdog,
+    /// Where a token should be.
+    pub expected: ExpectedTokens,
 }
 
 impl FilesConfig {
@@ -66,6 +69,7 @@ impl FilesConfig {
             rescanned: Arc::default(),
             keys: SharedKeys::default(),
             watchdog: Watchdog::default(),
+            expected: ExpectedTokens::default(),
         }
     }
 
@@ -79,15 +83,24 @@ impl FilesConfig {
 pub async fn run(config: FilesConfig, observations: Sender<Observation>) {
     let (events, inbox) = EventQueue::new();
     let _stop_when_dropped = Stopper(events.clone());
-    let (queue, out) = (events.clone(), observations.clone());
+    let (queue, out, expected) = (events.clone(), observations.clone(), config.expected.clone());
     let started = start_thread(move || Worker::new(config, queue, inbox, out).run());
     if let Err(error) = started {
         report_no_thread(&error, &observations).await;
         return;
     }
+    let followed = async { tokio::join!(follow(&expected, &events), mounts::follow(&events)) };
     tokio::select! {
         () = observations.closed() => {}
-        () = mounts::follow(&events) => observations.closed().await,
+        _ = followed => {}
+    }
+}
+
+/// Passes on that tokens are expected elsewhere. Never ends.
+async fn follow(expected: &ExpectedTokens, events: &EventQueue) {
+    loop {
+        expected.changed().await;
+        events.push(FileEvent::Expected);
     }
 }
 

@@ -122,6 +122,7 @@ impl Worker {
         let mut scanner = Scanner::new(config.roots.clone());
         scanner.note_opens(config.followers.own_opens());
         scanner.check_signatures(config.keys.clone());
+        scanner.expect(config.expected.clone());
         scanner
     }
 
@@ -195,6 +196,7 @@ impl Worker {
                     targets.extend(new);
                 }
                 FileEvent::Mounts => mounts = true,
+                FileEvent::Expected => self.rescan.schedule_early(),
                 FileEvent::Lost | FileEvent::Stop => {}
             }
         }

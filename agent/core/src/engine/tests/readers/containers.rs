@@ -160,6 +160,6 @@ fn what_several_containers_read_at_their_starts_is_no_habit() {
         [waits, reads(&[age + 1]), runs].concat()
     });
     let (engine, reports) = play([kubelet(3), restarts.concat()].concat(), 1_200);
-    assert_eq!((reports, engine.habits()), (vec![], vec![]));
+    assert_eq!((reports, engine.learned().habits), (vec![], vec![]));
     assert_eq!(habit(&engine, 1_200), (Habit::Unknown, ReaderVerdict::Current));
 }

@@ -218,7 +218,7 @@ fn who_read_late_and_still_in_time_is_not_accused_again_before_that_time() {
     assert!(warned(&reports).is_some_and(|at| at < 600), "the first time: {reports:?}");
     assert_eq!(reports.last().map(|one| (one.0, one.1)), Some((600, AlertEvent::Cleared)));
     // A new pod of the workload does not begin as one that never reads.
-    let habits = engine.habits();
+    let habits = engine.learned().habits;
     assert!(habits.iter().all(|habit| habit.habit != Habit::Once), "{habits:?}");
     // One that does not read again is named when that time has passed, and before the refusal.
     let (_, reports) = play(late(&[4, 600]), 1_139);
@@ -230,8 +230,8 @@ fn who_read_late_and_still_in_time_is_not_accused_again_before_that_time() {
 fn a_workload_that_once_kept_its_token_is_known_better_when_it_reads_again() {
     let used = || processes(&["id-app"], 2, 2_000, 0, true);
     let kept = [kubelet(2), pod(&APP), reads(&[4]), used()].concat();
-    let known = play(kept.clone(), 599).0.habits();
+    let known = play(kept.clone(), 599).0.learned().habits;
     assert_eq!((known[0].habit, known[0].is_confirmed), (Habit::Once, true));
     let (engine, _) = play([kept, reads(&[600])].concat(), 650);
-    assert_eq!(engine.habits()[0].habit, Habit::Unknown);
+    assert_eq!(engine.learned().habits[0].habit, Habit::Unknown);
 }

@@ -1,0 +1,105 @@
+//! Where a token should be: at the paths that held one, and at those that the specs of pods have.
+
+use std::collections::BTreeSet;
+
+use super::{Changed, World};
+use crate::base::time::Reading;
+use crate::world::cluster::{Phase, Pod, PodStage};
+use crate::world::readers::KnownHabit;
+use crate::world::tokens::{Absence, MAX_TOKENS, TokenKey, Tracked};
+
+/// The expected tokens.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Expected {
+    /// Those that an earlier agent saw, until their volumes are gone.
+    held: BTreeSet<TokenKey>,
+    /// Those for which the source of token files was asked last.
+    asked: BTreeSet<TokenKey>,
+    /// Whether pods were reported since.
+    is_new: bool,
+}
+
+/// What the next agent on this node should know, beside the findings.
+#[derive(Clone, Debug, Default)]
+pub struct Learned {
+    /// Habits of readers.
+    pub habits: Vec<KnownHabit>,
+    /// Paths that hold a token, or held one and still should.
+    pub held: Vec<TokenKey>,
+}
+
+impl Expected {
+    /// Pods were reported.
+    pub(super) fn pods_reported(&mut self) {
+        self.is_new = true;
+    }
+
+    /// The file at `key` is gone with its volume.
+    pub(super) fn gone(&mut self, key: &TokenKey) {
+        self.held.remove(key);
+    }
+}
+
+impl World {
+    /// Takes the paths that held a token when an earlier agent saw them.
+    pub(super) fn held_before(&mut self, keys: Vec<TokenKey>) -> Changed {
+        self.absent.expected.held.extend(keys.into_iter().take(MAX_TOKENS));
+        Changed::of(Vec::new())
+    }
+
+    /// What the next agent on this node should know.
+    pub(crate) fn learned(&self) -> Learned {
+        let habits = self.readers.habits.iter().cloned().collect();
+        Learned { habits, held: self.held().into_iter().collect() }
+    }
+
+    fn held(&self) -> BTreeSet<TokenKey> {
+        let is_token = |tracked: &&Tracked| {
+            let is_broken = tracked.trouble.as_ref().is_some_and(|trouble| trouble.malformed);
+            tracked.current.is_some() || is_broken
+        };
+        let tokens = self.tokens.iter().filter(is_token).map(|tracked| &tracked.key);
+        let absent = self.absent.iter().filter(|absent| was_there(absent.absence));
+        let before = self.absent.expected.held.iter().filter(|key| !self.is_gone(key));
+        let all = tokens.chain(absent.map(|absent| &absent.key)).chain(before);
+        all.take(MAX_TOKENS).cloned().collect()
+    }
+
+    /// After a report about pods: the paths at which they should have a token by their specs and
+    /// none is known, if some of them are new. The source of token files has to look what is there instead.
+    pub(crate) fn take_expected(&mut self, now: &Reading) -> Option<BTreeSet<TokenKey>> {
+        if !std::mem::take(&mut self.absent.expected.is_new) {
+            return None;
+        }
+        let expected = self.lacking(now);
+        let is_new = !expected.is_subset(&self.absent.expected.asked);
+        is_new.then(|| {
+            self.absent.expected.asked.clone_from(&expected);
+            expected
+        })
+    }
+
+    /// The same, for a caller that looks only once.
+    pub(crate) fn lacking(&self, now: &Reading) -> BTreeSet<TokenKey> {
+        let needed = self.cluster.pods().filter(|pod| self.may_run(pod, now)).flat_map(Pod::needed);
+        let is_lacking = |key: &TokenKey| {
+            let token = self.tokens.get(key).and_then(|tracked| tracked.current.as_ref());
+            token.is_none() && !self.tokens.is_left_out(key)
+        };
+        needed.filter(is_lacking).take(MAX_TOKENS).collect()
+    }
+
+    /// Whether containers of the pod run, or will.
+    fn may_run(&self, pod: &Pod, now: &Reading) -> bool {
+        let is_active = self.cluster.stage(&pod.uid, None, now) == PodStage::Active;
+        is_active && !matches!(pod.phase, Phase::Succeeded | Phase::Failed)
+    }
+}
+
+/// Whether an absent token was there, or can only have been.
+fn was_there(absence: Absence) -> bool {
+    match absence {
+        Absence::NoFile | Absence::Emptied => true,
+        Absence::NotFound | Absence::EmptyVolume => false,
+    }
+}
