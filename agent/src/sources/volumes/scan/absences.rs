@@ -11,6 +11,7 @@ use tokenwatch_core::world::tokens::TokenKey;
 use super::context::Owner;
 use super::held_back::HeldBack;
 use super::{Scanner, blind_spots};
+use crate::sources::names;
 use crate::sources::volumes::layout::{self, PROJECTED, PodId};
 
 /// A token that is not in its empty volume.
@@ -24,7 +25,7 @@ pub(in crate::sources::volumes) struct AbsentFile {
 
 impl AbsentFile {
     fn key(&self) -> TokenKey {
-        let (pod_uid, volume) = (self.pod.name.to_string_lossy(), self.volume.to_string_lossy());
+        let (pod_uid, volume) = (names::text(&self.pod.name), names::text(&self.volume));
         Owner { pod_uid: &pod_uid, volume: &volume }.key(&self.path)
     }
 

@@ -8,6 +8,7 @@ use tokenwatch_core::world::tokens::{Signature, TokenKey};
 
 use super::Tools;
 use super::stamps::Moment;
+use crate::sources::names;
 use crate::sources::tokens::Reader;
 use crate::sources::volumes::layout::{self, PodId};
 
@@ -53,7 +54,7 @@ impl Owner<'_> {
         TokenKey {
             pod_uid: self.pod_uid.to_owned(),
             volume: self.volume.to_owned(),
-            path: path.to_string_lossy().into_owned(),
+            path: names::text(path.as_os_str()).into_owned(),
         }
     }
 }

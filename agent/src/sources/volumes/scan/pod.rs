@@ -14,6 +14,7 @@ use super::secrets::SecretVolumes;
 use super::stamps::TrustedStamp;
 use super::volume::{Content, Volume};
 use super::{VolumeOutcome, directory};
+use crate::sources::names;
 use crate::sources::tokens::Stamp;
 use crate::sources::volumes::layout::{PROJECTED, PodId};
 
@@ -67,9 +68,9 @@ impl Pod {
 
     /// Reports the tokens of all volumes as gone.
     pub(super) fn remove(self, id: &PodId, out: &mut Vec<Observation>) {
-        let uid = id.name.to_string_lossy();
+        let uid = names::text(&id.name);
         for (name, volume) in self.volumes {
-            let owner = Owner { pod_uid: &uid, volume: &name.to_string_lossy() };
+            let owner = Owner { pod_uid: &uid, volume: &names::text(&name) };
             volume.remove(&mut Reports { owner, out, directory: None });
         }
     }
@@ -172,7 +173,7 @@ impl Pod {
         turn: &mut Turn<'_>,
         out: &mut Vec<Observation>,
     ) -> VolumeOutcome {
-        let (pod_uid, volume) = (turn.id.name.to_string_lossy(), name.to_string_lossy());
+        let (pod_uid, volume) = (names::text(&turn.id.name), names::text(&name));
         let owner = Owner { pod_uid: &pod_uid, volume: &volume };
         let reports = Reports { owner, out, directory: None };
         let mut scan = Scan { reader: &mut turn.tools.reader, moment: turn.moment, reports };
