@@ -128,12 +128,14 @@ fn rbac_grants_only_the_needed_rights() {
     });
     let with_reviews = rules(&["--set", "kubernetes.tokenReview=true"]);
     assert_eq!(with_reviews, json!([pods, accounts, reviews, events]));
-    // With everything: a watch of accounts, reviews, and Events of pods.
+    // With everything: a watch of accounts, reviews, Events of pods, and kubelet's metrics.
     let watched = json!({
         "apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["get", "list", "watch"],
     });
     let mounts = json!({"apiGroups": [""], "resources": ["events"], "verbs": ["list", "watch"]});
-    assert_eq!(rules(&["--values", EVERYTHING]), json!([pods, watched, reviews, mounts]));
+    let metrics = json!({"apiGroups": [""], "resources": ["nodes/metrics"], "verbs": ["get"]});
+    let all = json!([pods, watched, reviews, mounts, metrics]);
+    assert_eq!(rules(&["--values", EVERYTHING]), all);
 }
 
 /// Of kube-system, the agent may read one lease, and only on request.

@@ -23,6 +23,7 @@ mod signature;
 mod telemetry;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 use std::ffi::OsString;
 use std::pin::Pin;
@@ -48,18 +49,20 @@ pub fn main(
     environment: &Environment,
     on_threads: &dyn Fn(Work<'_>) -> u8,
 ) -> u8 {
-    match Arguments::try_parse_from(arguments) {
+    let given: Vec<OsString> = arguments.into_iter().collect();
+    match Arguments::try_parse_from(&given) {
         Ok(arguments) => run_command(arguments, environment, on_threads).unwrap_or(BAD_USAGE),
-        Err(message) => print_message(&message),
+        Err(message) => print_message(&message, &given),
     }
 }
 
 /// Prints help, the version or a usage error; the exit status. An argument that looks like a token
-/// is not repeated.
-fn print_message(message: &clap::Error) -> u8 {
+/// is not repeated, and neither is one that may be part of a header.
+fn print_message(message: &clap::Error, given: &[OsString]) -> u8 {
     let text = message.to_string();
-    if message.use_stderr() && redacted_input(&text) != text {
-        print_error(&text);
+    let safe = usage::without_values(&text, given);
+    if message.use_stderr() && (safe != text || redacted_input(&text) != text) {
+        print_error(&safe);
     } else {
         let _ = message.print(); // fails only on a closed pipe
     }

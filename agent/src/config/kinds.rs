@@ -320,7 +320,7 @@ impl Kind for BTreeMap<String, Secret> {
         Some(format!(
             "{{{}}}",
             self.keys()
-                .map(|name| format!("{}: \"***\"", yaml_text(name)))
+                .map(|name| format!("{}: \"***\"", yaml_text(shown_name(name))))
                 .collect::<Vec<_>>()
                 .join(", ")
         ))
@@ -342,6 +342,12 @@ impl Kind for BTreeMap<String, Secret> {
         };
         all(entries.iter().map(|(name, value)| entry(name, value)))
     }
+}
+
+/// The name of a header, if it cannot be mistaken for a value: a slip can put one in its place.
+fn shown_name(name: &str) -> &str {
+    let is_word = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+    if is_word { name } else { "***" }
 }
 
 fn entry(
@@ -376,11 +382,13 @@ fn header_name(name: &str) -> Result<String, Invalid> {
     // A header's name is shown: a token in its place would be, too.
     match http::HeaderName::try_from(name) {
         Ok(parsed) if !looks_like_a_token(name) => Ok(parsed.as_str().to_owned()),
-        Ok(_) | Err(_) => {
-            Err(Invalid::new(format!("\"{}\" is not the name of a header", shown(name))))
-        }
+        // With a slip, as in `authorization:VALUE`, the secret is part of the name.
+        Ok(_) | Err(_) => Err(Invalid::new(NO_HEADER)),
     }
 }
+
+const NO_HEADER: &str = "a name here is not the name of a header; in the file write a space after \
+                         its colon, as in {name: value}";
 
 fn secret(value: &str) -> Result<Secret, Invalid> {
     match http::HeaderValue::try_from(value) {

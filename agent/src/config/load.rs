@@ -166,7 +166,7 @@ impl Loader {
                     Some(place(key)),
                     format!(
                         "{} is already set on line {}: remove one of them",
-                        shown(&name),
+                        if is_known(&name) { &name } else { "this key" },
                         first.line
                     ),
                 );
@@ -213,7 +213,16 @@ impl Loader {
                     .add(Origin::Variable(shown(name).into_owned()), unknown_variable(name)),
             }
         }
+        self.not_text(environment);
         self.node_name(environment);
+    }
+
+    /// A variable that cannot be read is not one that is not set.
+    fn not_text(&mut self, environment: &Environment) {
+        for name in environment.not_text().filter(|name| is_read(name)) {
+            let origin = Origin::Variable(shown(name).into_owned());
+            self.mistakes.add(origin, NOT_TEXT);
+        }
     }
 
     /// The variable that Kubernetes manifests customarily set to `spec.nodeName`.
@@ -252,12 +261,39 @@ fn unknown_key(section: &str, name: &str) -> String {
     };
     let within =
         nearest(name, known).filter(|near| section.is_empty() || near.starts_with(section));
-    let hint = within.or_else(elsewhere).map(|near| format!("; did you mean {near}?"));
-    format!(
-        "unknown key {}{}",
-        shown(name),
-        hint.unwrap_or_else(|| "; `tokenwatch config` lists all keys".to_owned())
-    )
+    match within.or_else(elsewhere) {
+        Some(near) => format!("unknown key {}; did you mean {near}?", shown(name)),
+        None => UNKNOWN_KEY.to_owned(),
+    }
+}
+
+/// A key that resembles none may be a secret in the wrong place.
+const UNKNOWN_KEY: &str = "unknown key; `tokenwatch config` lists all keys";
+
+/// Whether this is the name of a setting or of a section.
+fn is_known(name: &str) -> bool {
+    Setting::named(name).is_some() || SECTIONS.iter().any(|(known, _)| *known == name)
+}
+
+/// How the names begin of the variables that the agent reads, in upper case.
+const READ: [&str; 10] = [
+    "TOKENWATCH_",
+    "OTEL_",
+    "NODE_NAME",
+    "KUBERNETES_SERVICE_",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+];
+const NOT_TEXT: &str = "it is not UTF-8 text: set it again, or remove it";
+
+/// Whether the agent reads a variable of this name.
+fn is_read(name: &str) -> bool {
+    let name = name.to_uppercase();
+    READ.iter().any(|start| name.starts_with(start))
 }
 
 fn unknown_variable(name: &str) -> String {

@@ -15,6 +15,8 @@ mod nearest;
 pub mod otlp;
 mod percent;
 pub mod proxy;
+#[cfg(test)]
+mod secrecy_tests;
 mod show;
 mod size;
 mod table;

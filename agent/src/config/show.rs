@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use super::declare::Input;
 use super::load::Loaded;
 use super::mistakes::Origin;
-use super::table::{SECTIONS, SETTINGS, Setting};
+use super::otlp::shown_endpoint;
+use super::table::{SECTIONS, SETTINGS, Setting, Settings};
 use crate::environment::Environment;
 
 /// The column of the origins, if the value is not longer.
@@ -45,16 +46,32 @@ fn value_and_origin(
     {
         return (standard_value(setting, text, unit), Origin::Variable(variable.to_owned()));
     }
-    ((setting.show)(&loaded.settings).unwrap_or_else(|| "~".to_owned()), origin)
+    (shown_value(setting, &loaded.settings), origin)
+}
+
+/// The value; of the URL of a collector, no part that may be secret.
+fn shown_value(setting: &Setting, settings: &Settings) -> String {
+    let value = (setting.show)(settings).unwrap_or_else(|| "~".to_owned());
+    let is_url = setting.name == "otlp.endpoint";
+    let url = settings.otlp.endpoint.as_ref().filter(|_| is_url);
+    url.and_then(|url| hidden_url(url)).unwrap_or(value)
+}
+
+/// A URL without its user, its query and its path, where it has one; none if there is nothing to
+/// hide.
+fn hidden_url(url: &str) -> Option<String> {
+    let shown = url.parse().map_or_else(|_| "***".to_owned(), |uri| shown_endpoint(&uri));
+    let is_same = shown == url.trim_end_matches('/');
+    (!is_same).then(|| serde_json::Value::from(shown).to_string())
 }
 
 /// The value of a standard variable, shown as the setting itself would be: secrets stay hidden. A
 /// value that does not parse is not shown.
 fn standard_value(setting: &Setting, text: &str, unit: &str) -> String {
-    let mut settings = super::Settings::default();
+    let mut settings = Settings::default();
     let text = format!("{}{unit}", text.trim());
     match (setting.set)(&mut settings, Input::Texts(&[text])) {
-        Ok(()) => (setting.show)(&settings).unwrap_or_else(|| "~".to_owned()),
+        Ok(()) => shown_value(setting, &settings),
         Err(_) => "~ # invalid value;".to_owned(),
     }
 }

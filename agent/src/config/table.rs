@@ -249,6 +249,10 @@ settings! {
         address: Vec<IpAddr> = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)], --"http-address" "ADDRESS";
         #[doc = "Port to listen on. Default 9723."]
         port: Port = Port(9723), --"http-port" "PORT";
+        #[doc = "Names of this server in requests, beside IP addresses, localhost and names that \
+            end in .svc, .localhost or .internal. Under any other name it refuses to answer, \
+            against DNS rebinding. Default: none."]
+        names: Vec<String> = Vec::new(), --"http-name" "NAME";
     }
     #[doc = "State that survives a restart of the agent."]
     state: State {

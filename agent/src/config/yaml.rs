@@ -80,7 +80,7 @@ pub(super) fn parse(text: &str) -> Result<Spot, SyntaxError> {
     }
     serde_saphyr::from_str_with_options::<Spot>(text, options()).map_err(|error| {
         let place = error.location().map(|at| Place { line: at.line(), column: at.column() });
-        SyntaxError { place, message: message(&error) }
+        SyntaxError { place, message: without_quotes(message(&error), text) }
     })
 }
 
@@ -121,6 +121,23 @@ fn message(error: &Error) -> String {
         other => parser_message(other),
     }
 }
+
+/// The message, unless it may repeat a part of the file: that may be a secret. A word of the file is
+/// taken for a quotation of it, and so is what stands in quotation marks.
+fn without_quotes(message: String, file: &str) -> String {
+    let is_quoted = |word: &str| word.len() >= SHORTEST_SECRET && file.contains(word);
+    let words = || message.split(|c: char| !c.is_ascii_alphanumeric());
+    let has_marks = message.contains(['"', '`', '\\']) || message.matches('\'').count() > 1;
+    if has_marks || words().any(is_quoted) || !message.is_ascii() {
+        return NOT_YAML.to_owned();
+    }
+    message
+}
+
+/// Shorter words are in most files, and are no secrets.
+const SHORTEST_SECRET: usize = 3;
+const NOT_YAML: &str = "this is not valid YAML: check quotes, brackets, colons and indentation \
+                        here, and on the line before";
 
 fn parser_message(error: &Error) -> String {
     let text = error.to_string();

@@ -11,7 +11,7 @@ use http::{HeaderValue, Uri};
 use kube::Config;
 use kube::config::AuthInfo;
 
-use super::{ConfigError, kubeconfig};
+use super::{ConfigError, kubeconfig, without_login};
 use crate::environment::Environment;
 use crate::regular_file;
 
@@ -101,7 +101,7 @@ impl Access {
 impl std::fmt::Display for Access {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Pod { server, .. } => f.write_str(server),
+            Self::Pod { server, .. } => f.write_str(&without_login(server)),
             Self::Kubeconfig(file) => write!(f, "configured in {}", file.display()),
         }
     }

@@ -1,5 +1,6 @@
 //! Errors of this room: what failed, why, and what the reader can do.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -311,7 +312,8 @@ impl fmt::Display for ConfigError {
         match self {
             Self::NoServer => f.write_str(NO_SERVER),
             Self::InvalidAddress { address, reason } => {
-                write!(f, "{} is not a valid address: {}", shown(address), shown(reason))
+                let address = without_login(address);
+                write!(f, "{} is not a valid address: {}", shown(&address), shown(reason))
             }
             Self::Unreadable { path, reason } => {
                 write!(f, "cannot read {}: {}", shown_path(path), shown(reason))
@@ -326,6 +328,14 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
+
+/// A URL without a user and a password.
+pub fn without_login(url: &str) -> Cow<'_, str> {
+    match url.rsplit_once('@') {
+        Some((_, host)) => Cow::Owned(format!("…@{host}")),
+        None => Cow::Borrowed(url),
+    }
+}
 
 const NO_SERVER: &str = "kubernetes.enabled is set, but no API server is configured: the agent \
                          does not run in a pod (KUBERNETES_SERVICE_HOST is not set), and \

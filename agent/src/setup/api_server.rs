@@ -10,7 +10,7 @@ use tokenwatch_core::base::text::shown;
 use crate::config::proxy::{self, Route};
 use crate::config::{Address, Loaded, Mistake, Settings};
 use crate::environment::Environment;
-use crate::kubernetes::{Access, ApiClient, ConfigError, KubeletClient, Trust};
+use crate::kubernetes::{Access, ApiClient, ConfigError, KubeletClient, Trust, without_login};
 
 /// The settings enable the Kubernetes API, and nothing describes how to reach the API server.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ fn without_proxy(access: &Access, environment: &Environment) -> Option<String> {
         Route::Direct | Route::Excepted(_) => None,
         Route::Through(proxy) => Some(format!(
             "the agent connects to the API server ({}) directly, and not through {proxy}",
-            shown(&server)
+            shown(&without_login(&server))
         )),
         Route::Unusable(unusable) => Some(unusable.to_string()),
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use tokenwatch_core::world::clocks::ServerName;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::failure::Failure;
 use super::plan::{self, Host};
@@ -96,6 +96,7 @@ fn discovered(prefix: &Path) -> TimeServers {
     let found = time_servers::discover(prefix, &dmi(prefix));
     found.public.iter().for_each(log_unused);
     found.servers.iter().for_each(log_used);
+    found.beyond.iter().for_each(log_beyond);
     TimeServers(found.servers.into_iter().map(|found| (found.server, found.nts)).collect())
 }
 
@@ -103,6 +104,14 @@ fn log_unused(public: &Discovered) {
     info!(
         server = %public.server, configured_in = %public.named_by,
         "not using a public NTP pool or server of the host: to use one, set clock.servers"
+    );
+}
+
+fn log_beyond(found: &Discovered) {
+    warn!(
+        server = %found.server, configured_in = %found.named_by,
+        "not using a time server of the host: enough others are configured before it; to use it, \
+         set clock.servers"
     );
 }
 

@@ -192,8 +192,8 @@ pub(super) fn search(settings: &Settings) -> Search {
 pub(super) fn http_settings(settings: &Settings) -> Option<http::Settings> {
     let http = &settings.http;
     let roots = given(&settings.host_prefix, &settings.roots);
-    let (addresses, port) = (http.address.clone(), http.port.0);
-    http.enabled.then_some(http::Settings { addresses, port, roots })
+    let (addresses, port, names) = (http.address.clone(), http.port.0, http.names.clone());
+    http.enabled.then_some(http::Settings { addresses, port, roots, names })
 }
 
 #[cfg(test)]

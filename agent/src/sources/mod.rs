@@ -16,6 +16,7 @@ pub mod kubelet_log;
 pub mod kubelet_metrics;
 mod kubelets;
 pub mod logs;
+mod names;
 pub mod ntp;
 mod object_watch;
 mod own_opens;

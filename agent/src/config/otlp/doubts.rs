@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use tokenwatch_otlp::protocol::{Protocol, Signal};
 
+use super::endpoint::shown_endpoint;
 use super::target::{Settings, Target};
 use crate::config::proxy::Route;
 
@@ -76,14 +77,14 @@ impl Target {
         if let Some(first) = self.doubled_path() {
             return Some(format!(
                 "{}: the endpoint holds {first} already, and the agent appends {own}",
-                self.endpoint
+                shown_endpoint(&self.endpoint)
             ));
         }
         let is_usual = self.endpoint.path().ends_with(own);
         (!is_usual).then(|| {
             format!(
                 "{}: the endpoint of a single signal is used as it is, and usually ends in {own}",
-                self.endpoint
+                shown_endpoint(&self.endpoint)
             )
         })
     }

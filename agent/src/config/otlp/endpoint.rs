@@ -4,8 +4,7 @@ use std::fmt;
 
 use http::Uri;
 use http::uri::{Parts, PathAndQuery, Scheme};
-use tokenwatch_core::base::text::shown;
-use tokenwatch_otlp::protocol::Protocol;
+use tokenwatch_otlp::protocol::{Protocol, Signal};
 
 /// What an endpoint is to become.
 #[derive(Clone, Copy)]
@@ -17,14 +16,15 @@ pub(super) struct Shape {
     pub(super) append: Option<&'static str>,
 }
 
-/// Why a text is no endpoint. Texts are safe to show; a URL with a password is not repeated.
+/// Why a text is no endpoint. It is never repeated: a URL can have a password, or a key in its path,
+/// and a slip can hide where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum BadEndpoint {
-    NotAUrl { text: String, why: String },
-    NoHost { text: String },
+    NotAUrl { why: String },
+    NoHost,
     HasPassword,
-    UnknownScheme { scheme: String },
-    NoScheme { text: String },
+    UnknownScheme,
+    NoScheme,
     BaseWithQuery,
     BadPath { why: String },
 }
@@ -32,20 +32,17 @@ pub(super) enum BadEndpoint {
 const EXAMPLE: &str = "write it like http://collector:4318";
 const HAS_PASSWORD: &str =
     "the URL holds a user and password: send them as a header (authorization) instead";
+const NO_SCHEME: &str = "it has no scheme: write http:// (or https:// for TLS) before it";
 const BASE_WITH_QUERY: &str = "a base URL cannot have a query: give each signal its own endpoint";
 
 impl fmt::Display for BadEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotAUrl { text, why } => write!(f, "`{text}` is not a URL ({why}): {EXAMPLE}"),
-            Self::NoHost { text } => write!(f, "`{text}` names no host: {EXAMPLE}"),
+            Self::NotAUrl { why } => write!(f, "it is not a URL ({why}): {EXAMPLE}"),
+            Self::NoHost => write!(f, "it names no host: {EXAMPLE}"),
             Self::HasPassword => f.write_str(HAS_PASSWORD),
-            Self::UnknownScheme { scheme } => {
-                write!(f, "unsupported scheme `{scheme}`: use http:// or https://")
-            }
-            Self::NoScheme { text } => {
-                write!(f, "`{text}` has no scheme: write http:// (or https:// for TLS) before it")
-            }
+            Self::UnknownScheme => f.write_str("unsupported scheme: use http:// or https://"),
+            Self::NoScheme => f.write_str(NO_SCHEME),
             Self::BaseWithQuery => f.write_str(BASE_WITH_QUERY),
             Self::BadPath { why } => write!(f, "the path of the URL is not valid: {why}"),
         }
@@ -65,18 +62,18 @@ pub(super) fn parse(text: &str, shape: Shape) -> Result<Uri, BadEndpoint> {
     if !text.contains("://") && !is_named {
         return Err(no_scheme(text));
     }
-    let not_a_url = |why: String| BadEndpoint::NotAUrl { text: shown(text).into_owned(), why };
+    let not_a_url = |why: String| BadEndpoint::NotAUrl { why };
     let uri: Uri = text.parse().map_err(|why: http::uri::InvalidUri| not_a_url(why.to_string()))?;
     let mut parts = uri.into_parts();
-    check_authority(&parts, text)?;
+    check_authority(&parts)?;
     parts.scheme = Some(scheme(parts.scheme, text, shape)?);
     parts.path_and_query = Some(path(parts.path_and_query.as_ref(), shape)?);
     Uri::from_parts(parts).map_err(|why| not_a_url(why.to_string()))
 }
 
-fn check_authority(parts: &Parts, text: &str) -> Result<(), BadEndpoint> {
+fn check_authority(parts: &Parts) -> Result<(), BadEndpoint> {
     match &parts.authority {
-        None => Err(BadEndpoint::NoHost { text: shown(text).into_owned() }),
+        None => Err(BadEndpoint::NoHost),
         Some(authority) if authority.as_str().contains('@') => Err(BadEndpoint::HasPassword),
         Some(_) => Ok(()),
     }
@@ -85,7 +82,7 @@ fn check_authority(parts: &Parts, text: &str) -> Result<(), BadEndpoint> {
 fn scheme(given: Option<Scheme>, text: &str, shape: Shape) -> Result<Scheme, BadEndpoint> {
     match (given, shape.protocol) {
         (Some(scheme), _) if scheme == Scheme::HTTP || scheme == Scheme::HTTPS => Ok(scheme),
-        (Some(scheme), _) => Err(BadEndpoint::UnknownScheme { scheme: scheme.to_string() }),
+        (Some(_), _) => Err(BadEndpoint::UnknownScheme),
         (None, Protocol::HttpProtobuf) => Err(no_scheme(text)),
         (None, Protocol::Grpc) => match shape.insecure {
             Some(true) => Ok(Scheme::HTTP),
@@ -95,12 +92,20 @@ fn scheme(given: Option<Scheme>, text: &str, shape: Shape) -> Result<Scheme, Bad
     }
 }
 
-/// A text with a password in it is not repeated.
 fn no_scheme(text: &str) -> BadEndpoint {
-    if text.contains('@') {
-        return BadEndpoint::HasPassword;
-    }
-    BadEndpoint::NoScheme { text: shown(text).into_owned() }
+    if text.contains('@') { BadEndpoint::HasPassword } else { BadEndpoint::NoScheme }
+}
+
+/// An endpoint for people: without a path but that of a signal, and without a query. Some services
+/// put a key into them.
+pub fn shown_endpoint(uri: &Uri) -> String {
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let signals = Signal::ALL.map(Signal::http_path);
+    let end = signals.into_iter().find(|end| uri.path().ends_with(end)).unwrap_or_default();
+    let hidden =
+        if uri.path().strip_suffix(end).unwrap_or_default().len() > 1 { "/…" } else { "" };
+    format!("{}://{host}{hidden}{end}", uri.scheme_str().unwrap_or("http"))
 }
 
 /// Over HTTP the signal's path goes below a base; a signal's own endpoint is used as it is. Over

@@ -17,6 +17,7 @@ mod target;
 pub(crate) mod tests;
 mod variables;
 
+pub use endpoint::shown_endpoint;
 pub use mistake::{Mistake, Source};
 pub use resource::{Identity, resource};
 pub use target::{ALERT_MEMORY, OwnOtlp, Settings, Target, TlsFiles};

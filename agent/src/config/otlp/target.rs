@@ -7,6 +7,7 @@ use http::uri::Scheme;
 use http::{HeaderMap, Uri};
 use tokenwatch_otlp::protocol::{Compression, Protocol, Signal, Temporality};
 
+use super::endpoint::shown_endpoint;
 use crate::config::proxy::Route;
 
 /// Memory of undelivered alerts, in bytes. Some 3,500 alerts: those of a node with 500 tokens in an
@@ -68,7 +69,7 @@ impl Target {
 /// `http://collector:4318/v1/logs (http/protobuf)`
 impl std::fmt::Display for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ({})", self.endpoint, self.protocol.name())?;
+        write!(f, "{} ({})", shown_endpoint(&self.endpoint), self.protocol.name())?;
         match self.route.proxy() {
             Some(proxy) => write!(f, " through {proxy}"),
             None => Ok(()),

@@ -32,16 +32,16 @@ impl<'a> Variables<'a> {
     }
 }
 
-/// Why a value cannot be used. Texts are safe to show; the values of headers, which are secrets,
-/// are never among them.
+/// Why a value cannot be used. Neither names nor values of headers are repeated: values are secrets,
+/// and a slip can put one in the place of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Malformed {
     UnknownWord { text: String, known: Vec<&'static str> },
     NotMillis { text: String },
     PairWithoutEquals,
-    BadEncoding { name: String },
-    BadHeaderName { name: String },
-    BadHeaderValue { name: String },
+    BadEncoding,
+    BadHeaderName,
+    BadHeaderValue,
 }
 
 const MILLIS: &str = "give whole milliseconds above 0, like 10000";
@@ -58,9 +58,9 @@ impl fmt::Display for Malformed {
             }
             Self::NotMillis { text } => write!(f, "`{text}` is not a duration: {MILLIS}"),
             Self::PairWithoutEquals => f.write_str(NO_EQUALS),
-            Self::BadEncoding { name } => write!(f, "the value of `{name}` is not {ENCODING}"),
-            Self::BadHeaderName { name } => write!(f, "`{name}` is not a header name"),
-            Self::BadHeaderValue { name } => write!(f, "the value of header `{name}` {CHARACTERS}"),
+            Self::BadEncoding => write!(f, "a value is not {ENCODING}"),
+            Self::BadHeaderName => f.write_str("a name is not that of a header"),
+            Self::BadHeaderValue => write!(f, "the value of a header {CHARACTERS}"),
         }
     }
 }
@@ -95,8 +95,7 @@ pub(super) fn pairs(text: &str) -> Result<Vec<(String, String)>, Malformed> {
 fn pair(text: &str) -> Result<(String, String), Malformed> {
     let (name, value) = text.split_once('=').ok_or(Malformed::PairWithoutEquals)?;
     let name = name.trim();
-    let value = percent::decoded(value.trim())
-        .ok_or_else(|| Malformed::BadEncoding { name: shown(name).into_owned() })?;
+    let value = percent::decoded(value.trim()).ok_or(Malformed::BadEncoding)?;
     Ok((name.to_owned(), value))
 }
 
@@ -107,11 +106,9 @@ pub(super) fn headers(text: &str) -> Result<Vec<(HeaderName, HeaderValue)>, Malf
 
 /// A header that can be sent. Its value is marked sensitive: `Debug` does not print it.
 pub(super) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Malformed> {
-    let bad = || shown(name).into_owned();
     let parsed = name.parse().ok().filter(|_| !looks_like_a_token(name));
-    let parsed: HeaderName = parsed.ok_or_else(|| Malformed::BadHeaderName { name: bad() })?;
-    let mut value =
-        HeaderValue::from_str(value).map_err(|_| Malformed::BadHeaderValue { name: bad() })?;
+    let parsed: HeaderName = parsed.ok_or(Malformed::BadHeaderName)?;
+    let mut value = HeaderValue::from_str(value).map_err(|_| Malformed::BadHeaderValue)?;
     value.set_sensitive(true);
     Ok((parsed, value))
 }

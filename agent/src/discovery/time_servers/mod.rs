@@ -86,6 +86,8 @@ pub struct Discovery {
     pub servers: Vec<Discovered>,
     /// Public servers that were left out.
     pub public: Vec<Discovered>,
+    /// Servers that are not queried, because enough others are.
+    pub beyond: Vec<Discovered>,
 }
 
 /// The servers of the host whose file system is at `root` (`/`, or where the host is mounted), and
@@ -127,21 +129,23 @@ fn first<'a>(places: impl Iterator<Item = Finder<'a>>) -> Discovery {
             find().into_iter().partition(|found| found.server.is_public());
         left_out.extend(public);
         if !own.is_empty() {
-            return Discovery { servers: distinct(own), public: distinct(left_out) };
+            let mut servers = distinct(own);
+            let beyond = servers.split_off(servers.len().min(SERVERS));
+            return Discovery { servers, public: distinct(left_out), beyond };
         }
     }
-    Discovery { servers: Vec::new(), public: distinct(left_out) }
+    Discovery { public: distinct(left_out), ..Discovery::default() }
 }
 
-/// The first servers, each once. A server that is named twice is one with NTS if either is, and a
-/// pool only if both are.
+/// Each server once. A server that is named twice is one with NTS if either is, and a pool only if
+/// both are.
 fn distinct(found: Vec<Discovered>) -> Vec<Discovered> {
     let mut taken: Vec<Discovered> = Vec::new();
     for new in found {
         if let Some(known) = taken.iter_mut().find(|known| known.key() == new.key()) {
             known.nts |= new.nts;
             known.server.pool = known.server.pool.min(new.server.pool);
-        } else if taken.len() < SERVERS {
+        } else {
             taken.push(new);
         }
     }

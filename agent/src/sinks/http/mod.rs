@@ -37,6 +37,8 @@ pub struct Settings {
     pub port: u16,
     /// The kubelet roots that the settings name. They tell whoever asks what the agent watches.
     pub roots: Vec<PathBuf>,
+    /// Names under which the server answers, beside those that nobody else can have.
+    pub names: Vec<String>,
 }
 
 /// What the server shows.
@@ -60,7 +62,7 @@ impl Http {
     /// Starts a task for each address on the current tokio runtime. An unavailable address is no
     /// error: its task tries again.
     pub fn start(settings: &Settings, content: Content) -> Self {
-        let responder = Arc::new(Responder::new(content));
+        let responder = Arc::new(Responder::new(content, settings.names.clone()));
         let connections = Arc::new(Connections::default());
         let addresses: BTreeSet<IpAddr> = settings.addresses.iter().copied().collect();
         let mut listeners = JoinSet::new();

@@ -26,11 +26,12 @@ pub(super) type Reply = Response<Full<Bytes>>;
 pub(super) struct Responder {
     content: Content,
     throttle: Throttle,
+    names: Vec<String>,
 }
 
 impl Responder {
-    pub(super) fn new(content: Content) -> Self {
-        Self { content, throttle: Throttle::default() }
+    pub(super) fn new(content: Content, names: Vec<String>) -> Self {
+        Self { content, throttle: Throttle::default(), names }
     }
 
     /// The response. The body of the request is not read.
@@ -45,7 +46,7 @@ impl Responder {
         match request.uri().path() {
             "/livez" => probe("livez", &probes::live((self.content.views.pulse)()), request),
             "/readyz" => self.ready(request).await,
-            _ if !is_for_this_agent(request) => misdirected(request),
+            _ if !is_for_this_agent(request, &self.names) => misdirected(request),
             "/metrics" => self.metrics(request).await,
             "/readers" => self.readers(request).await,
             "/" => self.page().await,
@@ -112,11 +113,11 @@ fn probe<B>(name: &str, checks: &[probes::Check], request: &Request<B>) -> Reply
 
 /// Whether the request is not part of a DNS rebinding attack. Only a browser can be tricked into
 /// such a request, and every browser names the host that it requests.
-fn is_for_this_agent<B>(request: &Request<B>) -> bool {
+fn is_for_this_agent<B>(request: &Request<B>, names: &[String]) -> bool {
     let named = request.headers().get_all(header::HOST).iter().map(HeaderValue::to_str);
-    let is_own = |name: Result<&str, _>| name.is_ok_and(authority::is_own);
-    named.into_iter().all(is_own)
-        && request.uri().authority().is_none_or(|name| authority::is_own(name.as_str()))
+    let is_own = |name: &str| authority::is_own(name, names);
+    named.into_iter().all(|name| name.is_ok_and(is_own))
+        && request.uri().authority().is_none_or(|name| is_own(name.as_str()))
 }
 
 fn misdirected<B>(request: &Request<B>) -> Reply {
@@ -124,8 +125,8 @@ fn misdirected<B>(request: &Request<B>) -> Reply {
         request.headers().get(header::HOST).and_then(|name| name.to_str().ok()).unwrap_or_default();
     let host = tokenwatch_core::base::text::shown(host);
     let why = format!(
-        "refused: anybody could make the name \"{host}\" point here; use an IP address, \
-         localhost, or the name of a Service\n"
+        "refused: somebody else could make the name \"{host}\" point here; use an IP address, \
+         localhost, or the name of a Service that ends in .svc, or add the name to http.names\n"
     );
     text(StatusCode::MISDIRECTED_REQUEST, why)
 }

@@ -23,6 +23,7 @@ use super::places::{self, Place, PlaceKind};
 use super::servers::Servers;
 use crate::clocks;
 use crate::discovery::inside;
+use crate::sources::names;
 use crate::sources::signatures::SharedKeys;
 use crate::sources::tokens::{Reader, Unread};
 
@@ -466,7 +467,7 @@ fn describe(path: &Path, why: &str) -> String {
 }
 
 fn text(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
+    names::text(path.as_os_str()).into_owned()
 }
 
 /// A path of the host as this process sees it.

@@ -178,6 +178,9 @@ fn a_configuration_cannot_leave_the_root_loop_or_be_endless() {
     host.link("etc/loop.conf", "loop.conf");
     let servers = host.found();
     assert_eq!(servers.len(), SERVERS);
+    let beyond = host.discovery().beyond;
+    assert_eq!(beyond.len(), 100 - SERVERS, "those are reported");
+    assert_eq!(beyond[0].server.host, "s16.example");
     assert!(servers.iter().all(|server| !server.contains("out.example")));
 }
 

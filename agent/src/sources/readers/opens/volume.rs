@@ -18,6 +18,7 @@ use super::links::{self, DATA, data_link, inode, is_generation, since_rename};
 use super::own::Own;
 use super::reactions::{Beginning, Missed, Reactions};
 use super::watches::{Event, Kind, WatchId};
+use crate::sources::names;
 use crate::sources::own_opens::Inode;
 use crate::sources::readers::fanotify;
 use crate::sources::token_volumes::TokenVolume;
@@ -292,7 +293,7 @@ impl Volume {
             Missed::Something => (false, false),
         };
         generation.begin(complete);
-        let directory = generation.directory.to_string_lossy().into_owned();
+        let directory = names::text(generation.directory.as_os_str()).into_owned();
         self.unseen = None;
         self.report(ReaderEvent::Watching { directory, complete, moment }, turn.out);
         self.drop_oldest(turn.instances);
@@ -310,7 +311,7 @@ impl Volume {
             excused.extend(self.reactions.learn(&mut generation.beginning, turn.read_until));
         }
         for directory in excused {
-            let directory = directory.to_string_lossy().into_owned();
+            let directory = names::text(directory.as_os_str()).into_owned();
             let (complete, moment) = (true, false);
             self.report(ReaderEvent::Watching { directory, complete, moment }, turn.out);
         }
@@ -507,7 +508,7 @@ impl Volume {
 
     fn report_read_again(&self, index: usize, file: usize, turn: &mut Turn<'_>) {
         let generation = &self.generations[index];
-        let directory = generation.directory.to_string_lossy().into_owned();
+        let directory = names::text(generation.directory.as_os_str()).into_owned();
         let path = Some(text(generation.files.path(file)));
         let within = Delta::ZERO; // until it is sent
         let what = ReaderEvent::ReadAgain { directory, path, by: None, within };
@@ -518,7 +519,7 @@ impl Volume {
     pub(super) fn settle(&mut self, turn: &mut Turn<'_>) {
         let (mut opened, mut synced) = (Vec::new(), None);
         for generation in &mut self.generations {
-            let directory = generation.directory.to_string_lossy();
+            let directory = names::text(generation.directory.as_os_str());
             generation.files.settle(turn.now);
             generation.files.take_news(turn.now, |path, after| {
                 generation.beginning.opened(turn.now);
@@ -582,5 +583,5 @@ fn drop_watches(generation: &Generation, instances: &mut Instances) {
 }
 
 fn text(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
+    names::text(path.as_os_str()).into_owned()
 }

@@ -14,6 +14,7 @@ use super::held_back::HeldBack;
 use super::volume::Volume;
 use super::{Scanner, blind_spots};
 use crate::sources::expected::Why;
+use crate::sources::names;
 use crate::sources::volumes::layout::{self, PROJECTED, PodId};
 
 /// A token that is not in its empty volume.
@@ -27,7 +28,7 @@ pub(in crate::sources::volumes) struct AbsentFile {
 
 impl AbsentFile {
     fn key(&self) -> TokenKey {
-        let (pod_uid, volume) = (self.pod.name.to_string_lossy(), self.volume.to_string_lossy());
+        let (pod_uid, volume) = (names::text(&self.pod.name), names::text(&self.volume));
         Owner::named(&pod_uid, &volume).key(&self.path)
     }
 

@@ -13,6 +13,7 @@ use super::Scanner;
 use super::opened::is_own_limit;
 use super::volume::Suspicion;
 use crate::clocks;
+use crate::sources::names;
 use crate::sources::volumes::layout::{self, PROJECTED, PodId};
 
 const NEEDS_PRIVILEGE: &str = "; run the agent as root or with CAP_DAC_READ_SEARCH";
@@ -56,7 +57,7 @@ pub(in crate::sources::volumes) fn volumes(scanner: &Scanner) -> Vec<BlindSpot> 
     let volumes = scanner.suspicious().filter_map(hidden);
     let pods = scanner.unlistable().map(|(pod, errno)| {
         let directory = scanner.pod_path(pod).join(PROJECTED);
-        spot(&pod.name.to_string_lossy(), BlindSpot::ALL, &directory, unreadable(errno))
+        spot(&names::text(&pod.name), BlindSpot::ALL, &directory, unreadable(errno))
     });
     let mut spots: Vec<BlindSpot> = volumes.chain(pods).collect();
     spots.sort_unstable();
@@ -77,7 +78,7 @@ fn hidden_volume(
         Suspicion::Files(errno) => unreadable_files(errno),
     };
     let directory = at.join(PROJECTED).join(volume);
-    Some(spot(&pod.name.to_string_lossy(), &volume.to_string_lossy(), &directory, reason))
+    Some(spot(&names::text(&pod.name), &names::text(&volume), &directory, reason))
 }
 
 fn spot(pod_uid: &str, volume: &str, directory: &Path, reason: String) -> BlindSpot {

@@ -10,6 +10,7 @@ use tokenwatch_core::world::tokens::{Signature, TokenKey};
 use super::Tools;
 use super::stamps::Moment;
 use crate::sources::expected::{Places, Why, why};
+use crate::sources::names;
 use crate::sources::tokens::Reader;
 use crate::sources::volumes::layout::{self, PodId};
 
@@ -83,7 +84,7 @@ impl<'a> Owner<'a> {
         TokenKey {
             pod_uid: self.pod_uid.to_owned(),
             volume: self.volume.to_owned(),
-            path: path.to_string_lossy().into_owned(),
+            path: names::text(path.as_os_str()).into_owned(),
         }
     }
 }

@@ -32,6 +32,7 @@ use tokenwatch_core::world::observation::Observation;
 use super::layout::{self, PodId};
 use crate::clocks;
 use crate::sources::expected::ExpectedTokens;
+use crate::sources::names;
 use crate::sources::own_opens::OwnOpens;
 use crate::sources::signatures::SharedKeys;
 use crate::sources::token_volumes::TokenVolume;
@@ -305,7 +306,7 @@ impl Scanner {
     pub fn pods_without_tokens(&self) -> Vec<String> {
         let bare = self.pods.iter().filter(|(_, pod)| pod.tokens() == 0);
         let listed = bare.filter(|(_, pod)| pod.list_error().is_none());
-        listed.map(|(id, _)| id.name.to_string_lossy().into_owned()).take(MAX_BARE).collect()
+        listed.map(|(id, _)| names::text(&id.name).into_owned()).take(MAX_BARE).collect()
     }
 
     /// Pods whose volumes cannot be listed, with the error.

@@ -15,6 +15,7 @@ use super::secrets::SecretVolumes;
 use super::stamps::TrustedStamp;
 use super::volume::{Content, Volume};
 use super::{VolumeOutcome, directory};
+use crate::sources::names;
 use crate::sources::tokens::Stamp;
 use crate::sources::volumes::layout::{PROJECTED, PodId};
 
@@ -68,9 +69,9 @@ impl Pod {
 
     /// Reports the tokens of all volumes as gone.
     pub(super) fn remove(self, id: &PodId, out: &mut Vec<Observation>) {
-        let uid = id.name.to_string_lossy();
+        let uid = names::text(&id.name);
         for (name, volume) in self.volumes {
-            let name = name.to_string_lossy();
+            let name = names::text(&name);
             let owner = Owner::named(&uid, &name);
             volume.remove(&mut Reports { owner, out, directory: None });
         }
@@ -152,7 +153,7 @@ impl Pod {
     ) -> VolumeOutcome {
         let Some(known) = self.volume(name) else { return VolumeOutcome::Missing };
         let is_checked = !known.wants_check(turn.tools.reader.keys_version());
-        let (uid, volume) = (turn.id.name.to_string_lossy(), name.to_string_lossy());
+        let (uid, volume) = (names::text(&turn.id.name), names::text(name));
         let is_as_expected = known.was_expected(turn.tools.expected.of(&uid, &volume));
         let (path, moment) = (&mut turn.tools.path, turn.moment);
         let is_known = is_checked && is_as_expected;
@@ -177,7 +178,7 @@ impl Pod {
         turn: &mut Turn<'_>,
         out: &mut Vec<Observation>,
     ) -> VolumeOutcome {
-        let (pod_uid, volume) = (turn.id.name.to_string_lossy(), name.to_string_lossy());
+        let (pod_uid, volume) = (names::text(&turn.id.name), names::text(&name));
         let all = Arc::clone(&turn.tools.expected);
         let expected = all.of(&pod_uid, &volume);
         let owner = Owner { pod_uid: &pod_uid, volume: &volume, expected };

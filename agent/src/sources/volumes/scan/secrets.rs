@@ -14,6 +14,7 @@ use super::context::{Owner, Turn};
 use super::opened::{Opened, fd, stamp, stamp_at};
 use super::stamps::{Moment, TrustedStamp};
 use super::{Scanner, data_link, directory};
+use crate::sources::names;
 use crate::sources::tokens::{At, Look, Other, Reader, Stamp};
 use crate::sources::volumes::layout::{DATA, SECRETS, TOKEN};
 
@@ -148,7 +149,7 @@ pub(in crate::sources::volumes) fn legacy(scanner: &Scanner) -> Vec<LegacyToken>
 }
 
 fn of(pod: &OsStr, volume: &OsStr, path: &Path, claims: &LegacyClaims) -> LegacyToken {
-    let (pod_uid, volume) = (pod.to_string_lossy(), volume.to_string_lossy());
+    let (pod_uid, volume) = (names::text(&pod), names::text(&volume));
     let owner = Owner::named(&pod_uid, &volume);
     LegacyToken { key: owner.key(path), claims: claims.clone() }
 }

@@ -20,6 +20,7 @@ use super::opened::stamp;
 use super::stamps::Moment;
 use super::{data_link, files};
 use crate::sources::expected::{Places, Why};
+use crate::sources::names;
 use crate::sources::token_volumes::TokenVolume;
 use crate::sources::tokens::{At, Stamp};
 use crate::sources::volumes::layout::{self, DATA, PodId};
@@ -88,8 +89,8 @@ impl Volume {
     pub(super) fn as_token_volume(&self, pod: &PodId, name: &OsStr) -> Option<TokenVolume> {
         let files = self.entries.iter().map(Entry::projected);
         (self.tokens() > 0).then(|| TokenVolume {
-            pod_uid: pod.name.to_string_lossy().into_owned(),
-            volume: name.to_string_lossy().into_owned(),
+            pod_uid: names::text(&pod.name).into_owned(),
+            volume: names::text(&name).into_owned(),
             files: files.collect(),
             is_whole: !self.is_truncated && self.entries.iter().all(Entry::is_there),
         })
@@ -217,7 +218,8 @@ impl Volume {
     ) -> nix::Result<Content> {
         let target = link.map(|_| data_link::target(volume)).transpose()?.flatten();
         let base = target.as_deref().unwrap_or(Path::new(THE_VOLUME));
-        scan.reports.directory = target.as_deref().map(|name| name.to_string_lossy().into_owned());
+        scan.reports.directory =
+            target.as_deref().map(|name| names::text(name.as_os_str()).into_owned());
         let opened = scan.reader.directory(volume, base);
         let refusal = |_| data_link::why_refused(volume, target.as_deref(), &opened, scan.reader);
         if let Some((link, reason)) = link.zip(link.and_then(refusal)) {
