@@ -13,6 +13,7 @@ mod hung;
 #[allow(dead_code)] // not every test that includes this file uses all of it
 #[path = "../support/node.rs"]
 mod node;
+mod pages;
 mod streams;
 #[allow(dead_code)]
 #[path = "../support/web.rs"]

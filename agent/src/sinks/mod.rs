@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokenwatch_core::engine::Report;
-use tokenwatch_core::engine::{Snapshot, Status};
+use tokenwatch_core::engine::{Readiness, Snapshot, Status};
 use tokenwatch_core::world::observation::DeliveryState;
 use tokenwatch_core::world::readers::KnownHabit;
 use tokenwatch_otlp::Resource;
@@ -32,11 +32,16 @@ pub type StatusSource = Arc<dyn Fn() -> Status + Send + Sync>;
 /// The progress of the loop that drives the engine, read without waiting for the engine.
 pub type PulseSource = Arc<dyn Fn() -> Pulse + Send + Sync>;
 
+/// Whether the figures of the engine are those of the node, read without waiting for the engine.
+pub type ReadinessSource = Arc<dyn Fn() -> Readiness + Send + Sync>;
+
 /// What sinks can read at any time, besides the reports that they receive.
 #[derive(Clone)]
 pub struct Views {
-    /// For metrics and readiness.
+    /// For metrics.
     pub snapshot: SnapshotSource,
+    /// For readiness.
+    pub readiness: ReadinessSource,
     /// For the status page.
     pub status: StatusSource,
     /// For liveness.
@@ -48,7 +53,8 @@ pub struct Views {
 /// Whether the engine makes progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pulse {
-    /// Time since the last step began or ended, by a clock that stops while the machine sleeps.
+    /// Time since the last step began or ended, without time in which the process was stopped or
+    /// the machine slept.
     pub since: Duration,
     /// Whether a step has begun and not ended.
     pub is_stepping: bool,
