@@ -10,6 +10,7 @@ mod alone;
 mod files;
 mod hangs;
 mod hung;
+mod limits;
 #[allow(dead_code)] // not every test that includes this file uses all of it
 #[path = "../support/node.rs"]
 mod node;

@@ -151,8 +151,13 @@ impl Sinks {
 
     /// Adds the state file with the active findings.
     #[must_use]
-    pub fn with_state_file(self, config: state_file::Config, habits: HabitSource) -> Self {
-        let state_file = StateFile::start(config, habits, self.main.undelivered());
+    pub fn with_state_file(
+        self,
+        config: state_file::Config,
+        lock: Option<state_file::Lock>,
+        habits: HabitSource,
+    ) -> Self {
+        let state_file = StateFile::start(config, lock, habits, self.main.undelivered());
         Self { state_file: Some(state_file), ..self }
     }
 

@@ -7,11 +7,13 @@
 
 mod error;
 mod format;
+mod lock;
 mod read;
 #[cfg(test)]
 mod tests;
 mod write;
 
 pub use error::Error;
+pub use lock::{InUse, Lock, lock};
 pub use read::{RestoredState, read, restore};
 pub use write::{Change, Config, HabitSource, StateFile, changes};

@@ -120,7 +120,7 @@ async fn saved_after(events: &[AlertEvent], undelivered: u64) -> usize {
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path().join("created");
     let (_count, undelivered) = watch::channel(undelivered);
-    let file = StateFile::start(config(&directory, vec![]), no_habits(), undelivered);
+    let file = StateFile::start(config(&directory, vec![]), None, no_habits(), undelivered);
     for event in events {
         file.apply(changes(&reports(*event)));
     }
@@ -149,7 +149,8 @@ async fn a_restored_finding_stays_until_its_resolution_is_delivered() {
     let directory = tempfile::tempdir().unwrap();
     let restored = ledger::after(&alert(AlertEvent::Raised)).1.unwrap();
     let (_count, undelivered) = watch::channel(1);
-    let file = StateFile::start(config(directory.path(), vec![restored]), no_habits(), undelivered);
+    let file =
+        StateFile::start(config(directory.path(), vec![restored]), None, no_habits(), undelivered);
     file.apply(changes(&reports(AlertEvent::Cleared)));
     file.finish().await;
     assert_eq!(saved(directory.path()), 1);

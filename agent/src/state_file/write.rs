@@ -14,8 +14,8 @@ use tokenwatch_core::world::readers::KnownHabit;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use super::Error;
 use super::format::{Content, VERSION, path_in};
+use super::{Error, Lock};
 use crate::clocks;
 use crate::recurring::Recurring;
 use crate::regular_file;
@@ -73,6 +73,8 @@ pub struct StateFile {
     shared: Arc<Shared>,
     closing: watch::Sender<bool>,
     writer: JoinHandle<()>,
+    /// Kept until everything is written.
+    _lock: Option<Lock>,
 }
 
 impl StateFile {
@@ -80,6 +82,7 @@ impl StateFile {
     /// for delivery.
     pub(crate) fn start(
         config: Config,
+        lock: Option<Lock>,
         habits: HabitSource,
         undelivered: watch::Receiver<u64>,
     ) -> Self {
@@ -99,7 +102,7 @@ impl StateFile {
             file,
             trouble: Recurring::default(),
         };
-        Self { shared, closing, writer: tokio::spawn(writer.run(closed)) }
+        Self { shared, closing, writer: tokio::spawn(writer.run(closed)), _lock: lock }
     }
 
     /// Applies changes. Their alerts must have been queued for delivery before.
