@@ -117,6 +117,7 @@ pub async fn run<S>(
     let delivery = sinks.delivery();
     let watchdog = &plan.files.watchdog;
     let drive = Drive { engine: &engine, sinks: &sinks, queries: &queries, watchdog };
+    let counting = tokio::spawn(engine.count_time());
     let giving_back = tokio::spawn(idle_code::give_back(plan.files.rescanned.clone()));
     tokio::select! {
         () = stop => {}
@@ -125,6 +126,7 @@ pub async fn run<S>(
         Some(_) = sources.join_next() => return Err(Error::SourceEnded),
     }
     giving_back.abort();
+    counting.abort();
     sources.abort_all();
     sinks.take(engine.close());
     let (report, ()) = tokio::join!(sinks.shutdown(plan.shutdown), finish(&plan));

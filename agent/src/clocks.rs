@@ -2,6 +2,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "every other file is given a reading")]
 
+use std::time::Duration;
+
 use nix::time::{ClockId, clock_gettime};
 use tokenwatch_core::base::time::{Delta, Monotonic, Reading, Wall};
 
@@ -68,6 +70,13 @@ fn nanos(clock: ClockId) -> i64 {
     clock_gettime(clock).map_or(0, |time| {
         time.tv_sec().saturating_mul(1_000_000_000).saturating_add(time.tv_nsec())
     })
+}
+
+/// Processor time that this thread has used. Time in which the process was stopped, or did not get
+/// a processor, is none.
+pub fn thread_work() -> Duration {
+    let nanos = nanos(ClockId::CLOCK_THREAD_CPUTIME_ID);
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or_default())
 }
 
 /// The runtime's timer now: for timeouts and retries, never for a verdict.

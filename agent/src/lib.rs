@@ -17,6 +17,7 @@ pub mod environment;
 #[path = "../../tests/support/golden.rs"]
 mod golden;
 pub mod kubernetes;
+pub mod limits;
 pub mod network;
 pub mod proc;
 pub mod reader_list;

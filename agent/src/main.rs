@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use tokenwatch::limits::{self, Needs};
 use tokenwatch::{cli, environment::Environment, streams};
 
 /// Threads of the runtime. While one is busy with a TLS handshake or gzip, the other handles a
@@ -20,7 +21,11 @@ fn main() -> ExitCode {
 }
 
 /// Runs the work on new threads, which inherit the confinement of this one.
-fn on_threads(work: cli::Work<'_>) -> u8 {
+fn on_threads(needs: Needs, work: cli::Work<'_>) -> u8 {
+    if let Err(error) = limits::check(needs) {
+        streams::complain(&error.to_string());
+        return 1;
+    }
     match tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build() {
         Ok(runtime) => {
             let code = runtime.block_on(work);

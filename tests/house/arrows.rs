@@ -32,6 +32,7 @@ const CORE: &[(&str, &[&str])] = &[
 const AGENT: &[(&str, &[&str])] = &[
     ("clocks", &[]),
     ("environment", &[]),
+    ("limits", &[]),
     ("network", &[]),
     ("recurring", &[]),
     ("regular_file", &[]),
@@ -89,6 +90,7 @@ const AGENT: &[(&str, &[&str])] = &[
             "config",
             "demo",
             "environment",
+            "limits",
             "reader_list",
             "recorder",
             "regular_file",
@@ -98,7 +100,7 @@ const AGENT: &[(&str, &[&str])] = &[
             "streams",
         ],
     ),
-    ("main", &["cli", "environment", "streams", "sys"]),
+    ("main", &["cli", "environment", "limits", "streams", "sys"]),
 ];
 
 /// Ways to ask and sources: they report what they saw, never what it means.

@@ -93,16 +93,21 @@ fn pass(from: Option<impl Read + Send + 'static>, to: Sender<String>) {
     });
 }
 
-/// Runs a command that must not wait.
+/// Runs a command of tokenwatch that must not wait.
 pub(crate) fn finished(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tokenwatch"));
-    let command = bare(&mut command).args(arguments).stdin(Stdio::null());
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    finished_command(bare(&mut command).args(arguments))
+}
+
+/// Runs a program that must not wait.
+pub(crate) fn finished_command(command: &mut Command) -> Output {
+    let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
     let started = Instant::now();
     while child.try_wait().unwrap().is_none() {
         if started.elapsed() > PATIENCE {
             child.kill().unwrap();
-            panic!("{arguments:?} does not end");
+            panic!("{command:?} does not end");
         }
         std::thread::sleep(Duration::from_millis(10));
     }

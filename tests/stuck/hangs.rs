@@ -12,7 +12,7 @@ use crate::hung::{Hung, mounted};
 use crate::node::{Node, payload, token};
 use crate::web::{free_port, get};
 
-fn until(what: &str, is_so: impl Fn() -> bool) {
+pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
     let started = Instant::now();
     while !is_so() {
         assert!(started.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
@@ -32,7 +32,7 @@ fn node_before_the_rotation() -> Node {
 }
 
 /// The status of a probe, and its text.
-fn probe(at: SocketAddr, path: &str) -> (u16, String) {
+pub(crate) fn probe(at: SocketAddr, path: &str) -> (u16, String) {
     get(at, path, "").map_or((0, String::new()), |answer| (answer.status, answer.body))
 }
 

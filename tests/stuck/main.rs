@@ -10,9 +10,11 @@ mod alone;
 mod files;
 mod hangs;
 mod hung;
+mod limits;
 #[allow(dead_code)] // not every test that includes this file uses all of it
 #[path = "../support/node.rs"]
 mod node;
+mod pages;
 mod streams;
 #[allow(dead_code)]
 #[path = "../support/web.rs"]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokenwatch_core::base::time::{Delta, Reading};
-use tokenwatch_core::engine::{Engine, Outcome, Report};
+use tokenwatch_core::engine::{Engine, Outcome, Readiness, Report};
 use tokenwatch_core::ledger::Restored;
 use tokenwatch_core::replay::Content;
 use tokenwatch_core::world::observation::Observation;
@@ -15,7 +15,9 @@ use super::heartbeat::Heartbeat;
 use crate::clocks;
 use crate::network::KnownOffset;
 use crate::recorder::Recorder;
-use crate::sinks::{LearnedSource, PulseSource, SnapshotSource, StatusSource, Views};
+use crate::sinks::{
+    LearnedSource, PulseSource, ReadinessSource, SnapshotSource, StatusSource, Views,
+};
 
 /// Longest sleep of the timer. It stands still while the machine sleeps, and the engine's clock
 /// does not: so the engine's next deadline is checked at least this often.
@@ -29,6 +31,8 @@ pub(super) struct SharedEngine {
     engine: Arc<Mutex<Engine>>,
     recorder: Option<Arc<Recorder>>,
     heartbeat: Arc<Heartbeat>,
+    /// After the last step. It has a lock of its own, which nobody holds for long.
+    readiness: Arc<Mutex<Readiness>>,
 }
 
 impl SharedEngine {
@@ -37,6 +41,7 @@ impl SharedEngine {
             engine: Arc::new(Mutex::new(Engine::new(plan.engine.clone()))),
             recorder: plan.recorder.clone(),
             heartbeat: Arc::new(Heartbeat::new(LONGEST_SLEEP)),
+            readiness: Arc::default(),
         }
     }
 
@@ -55,6 +60,7 @@ impl SharedEngine {
         let mut engine = self.lock();
         let now = self.recorded(|| Content::Observation(observation.clone()));
         let outcome = engine.step(&now, observation);
+        *self.readiness.lock().unwrap_or_else(PoisonError::into_inner) = engine.readiness(&now);
         drop(engine);
         self.heartbeat.beat(false);
         outcome
@@ -85,7 +91,13 @@ impl SharedEngine {
     /// What sinks may read at any time.
     pub(super) fn views(&self) -> Views {
         let (snapshot, status) = (self.snapshots(), self.statuses());
-        Views { snapshot, status, pulse: self.pulses(), learned: self.learned() }
+        let (readiness, pulse) = (self.readiness(), self.pulses());
+        Views { snapshot, status, readiness, pulse, learned: self.learned() }
+    }
+
+    fn readiness(&self) -> ReadinessSource {
+        let readiness = Arc::clone(&self.readiness);
+        Arc::new(move || *readiness.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn learned(&self) -> LearnedSource {
@@ -107,6 +119,11 @@ impl SharedEngine {
     fn statuses(&self) -> StatusSource {
         let engine = self.clone();
         Arc::new(move || engine.lock().status(&clocks::now()))
+    }
+
+    /// Counts the time by which the engine's progress is judged.
+    pub(super) fn count_time(&self) -> impl Future<Output = ()> + Send + 'static {
+        Arc::clone(&self.heartbeat).count_time()
     }
 
     fn pulses(&self) -> PulseSource {

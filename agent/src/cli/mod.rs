@@ -32,6 +32,7 @@ use clap::Parser as _;
 use tokenwatch_core::base::secrecy::redacted_input;
 
 use crate::environment::Environment;
+use crate::limits::Needs;
 use arguments::{Arguments, Command, Report};
 use output::print_error;
 use settings::Sources;
@@ -47,7 +48,7 @@ pub type Work<'a> = Pin<Box<dyn Future<Output = u8> + 'a>>;
 pub fn main(
     arguments: impl IntoIterator<Item = OsString>,
     environment: &Environment,
-    on_threads: &dyn Fn(Work<'_>) -> u8,
+    on_threads: &dyn Fn(Needs, Work<'_>) -> u8,
 ) -> u8 {
     let given: Vec<OsString> = arguments.into_iter().collect();
     match Arguments::try_parse_from(&given) {
@@ -73,7 +74,7 @@ fn print_message(message: &clap::Error, given: &[OsString]) -> u8 {
 fn run_command(
     arguments: Arguments,
     environment: &Environment,
-    on_threads: &dyn Fn(Work<'_>) -> u8,
+    on_threads: &dyn Fn(Needs, Work<'_>) -> u8,
 ) -> Option<u8> {
     let sources = Sources { file: arguments.config.as_deref(), environment };
     Some(match arguments.command {
@@ -82,53 +83,66 @@ fn run_command(
             let record = it.recording.target(environment);
             let record = record.map_err(|error| print_error(&error.to_string())).ok()?;
             let fanotify = run::confine(&settings, environment);
-            on_threads(Box::pin(run::report(&settings, environment, record, fanotify)))
+            on_threads(
+                Needs::Agent,
+                Box::pin(run::report(&settings, environment, record, fanotify)),
+            )
         }
         Command::Check(it) => {
             let looking = it.readers.then_some(it.look.span);
             let (token_review, limit) = (it.token_review, it.time_limit);
             let beside = check::Beside { looking, token_review, limit };
             let settings = sources.as_for_run(it.settings.given())?.settings;
-            on_threads(Box::pin(check::report(&settings, environment, it.output, beside)))
+            on_threads(
+                Needs::Command,
+                Box::pin(check::report(&settings, environment, it.output, beside)),
+            )
         }
         Command::Readers(it) => {
             let settings = sources.as_for_run(it.settings.given())?.settings;
             let asked = readers::Asked { pod: it.pod, span: it.look.span };
-            on_threads(Box::pin(readers::report(&settings, environment, it.output, asked)))
+            on_threads(
+                Needs::Command,
+                Box::pin(readers::report(&settings, environment, it.output, asked)),
+            )
         }
         Command::Report { report: Report::Upgrade(it) } => {
             let settings = sources.as_for_run(it.settings.given())?.settings;
             let (output, span) = (it.output, it.look.span);
-            on_threads(Box::pin(report::upgrade(&settings, environment, output, span)))
+            on_threads(
+                Needs::Command,
+                Box::pin(report::upgrade(&settings, environment, output, span)),
+            )
         }
         Command::Report { report: Report::Posture(it) } => {
             let settings = sources.as_for_run(it.settings.given())?.settings;
             let (output, span) = (it.output, it.look.span);
-            on_threads(Box::pin(report::posture(&settings, environment, output, span)))
+            on_threads(
+                Needs::Command,
+                Box::pin(report::posture(&settings, environment, output, span)),
+            )
         }
         Command::Explain(it) => {
             let settings = sources.with_quiet_log(it.settings.given())?.settings;
             let file = it.file.as_deref();
             if it.why {
-                return Some(on_threads(Box::pin(explain::why(
-                    &settings,
-                    environment,
-                    file,
-                    it.output,
-                ))));
+                return Some(on_threads(
+                    Needs::Command,
+                    Box::pin(explain::why(&settings, environment, file, it.output)),
+                ));
             }
             let (output, token_review) = (it.output, it.token_review);
             let wanted = explain::Wanted { settings: &settings, environment, output, token_review };
-            on_threads(Box::pin(explain::report(wanted, file)))
+            on_threads(Needs::Command, Box::pin(explain::report(wanted, file)))
         }
         Command::Clock(it) => {
             let settings = sources.without_export(it.settings.given())?.settings;
-            on_threads(Box::pin(clock::report(&settings, environment, it.output)))
+            on_threads(Needs::Command, Box::pin(clock::report(&settings, environment, it.output)))
         }
         #[cfg(feature = "demo")]
         Command::Demo(it) => {
             let settings = sources.with_quiet_log(it.settings.given())?.settings;
-            on_threads(Box::pin(run::demo(&settings, environment)))
+            on_threads(Needs::Agent, Box::pin(run::demo(&settings, environment)))
         }
         Command::Replay(it) => replay::report(&it, environment),
         Command::Config(it) => {

@@ -8,6 +8,7 @@ use crate::config::otlp;
 use crate::discovery::roots::NoRoots;
 use crate::recorder::NoThread;
 use crate::sinks::StartError;
+use crate::state_file::InUse;
 
 /// Why `run` failed.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub enum Failure {
     ApiServer(ApiServerError),
     /// No kubelet root was configured, and none was found.
     Roots(NoRoots),
+    /// Another agent uses the directory of the state file.
+    InUse(InUse),
     /// The recording could not be started.
     Recorder(NoThread),
     /// A thread that reads settings from the host ended early; what it reported was printed.
@@ -31,7 +34,7 @@ impl Failure {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::Export(_) | Self::ApiServer(_) | Self::Roots(_) => true,
-            Self::Recorder(_) | Self::Panicked | Self::Agent(_) => false,
+            Self::InUse(_) | Self::Recorder(_) | Self::Panicked | Self::Agent(_) => false,
         }
     }
 
@@ -41,6 +44,7 @@ impl Failure {
             Self::Export(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
             Self::ApiServer(error) => vec![error.to_string()],
             Self::Roots(error) => vec![error.to_string()],
+            Self::InUse(error) => vec![error.to_string()],
             Self::Recorder(error) => vec![error.to_string()],
             Self::Panicked => vec!["cannot start: a thread of it panicked".to_owned()],
             Self::Agent(error) => vec![error.to_string()],

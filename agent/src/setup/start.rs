@@ -23,6 +23,7 @@ use crate::sinks::events::Events;
 use crate::sinks::metrics::Pull;
 use crate::sinks::{ShutdownReport, Sink, Sinks, SnapshotSource, StartError, Views, http};
 use crate::sources::readers::fanotify::Access;
+use crate::state_file::Lock;
 use crate::{state_file, streams};
 use tokenwatch_otlp::Resource;
 
@@ -79,11 +80,15 @@ fn prepared(
     if let Some(note) = api_server_note(settings, environment) {
         info!(note, "using no proxy for the Kubernetes API");
     }
+    // First, because the other agent may still write the state.
+    let lock = settings.state.dir.as_deref().map(state_file::lock);
+    let lock = lock.transpose().map_err(Failure::InUse)?.flatten();
     let host = Host {
         api_servers: api_server_urls(settings, environment),
         ..host::look_up(settings, &node)?
     };
     let ways = WaysOut {
+        lock,
         otlp,
         resource,
         http: plan::http_settings(settings),
@@ -143,6 +148,8 @@ fn state_settings(settings: &Settings, host: &Host) -> Option<state_file::Config
 
 /// Every sink that the settings ask for.
 struct WaysOut {
+    /// The right to the directory of the state file.
+    lock: Option<Lock>,
     /// Nothing: print to standard output.
     otlp: Option<otlp::Settings>,
     resource: Resource,
@@ -158,7 +165,7 @@ impl WaysOut {
         let main = open_main(self.otlp, &self.resource, &views.snapshot, pull.clone())?;
         let mut sinks = Sinks::new(main);
         if let Some(state) = self.state {
-            sinks = sinks.with_state_file(state, Arc::clone(&views.learned));
+            sinks = sinks.with_state_file(state, self.lock, Arc::clone(&views.learned));
         }
         if let Some(server) = self.events {
             sinks = sinks.with_events(Events::start(server, self.node));

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokenwatch_core::engine::Report;
-use tokenwatch_core::engine::{Snapshot, Status};
+use tokenwatch_core::engine::{Readiness, Snapshot, Status};
 use tokenwatch_core::findings::FindingId;
 use tokenwatch_core::world::Learned;
 use tokenwatch_core::world::observation::DeliveryState;
@@ -37,11 +37,16 @@ pub type StatusSource = Arc<dyn Fn() -> Status + Send + Sync>;
 /// The progress of the loop that drives the engine, read without waiting for the engine.
 pub type PulseSource = Arc<dyn Fn() -> Pulse + Send + Sync>;
 
+/// Whether the figures of the engine are those of the node, read without waiting for the engine.
+pub type ReadinessSource = Arc<dyn Fn() -> Readiness + Send + Sync>;
+
 /// What sinks can read at any time, besides the reports that they receive.
 #[derive(Clone)]
 pub struct Views {
-    /// For metrics and readiness.
+    /// For metrics.
     pub snapshot: SnapshotSource,
+    /// For readiness.
+    pub readiness: ReadinessSource,
     /// For the status page.
     pub status: StatusSource,
     /// For liveness.
@@ -53,7 +58,8 @@ pub struct Views {
 /// Whether the engine makes progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pulse {
-    /// Time since the last step began or ended, by a clock that stops while the machine sleeps.
+    /// Time since the last step began or ended, without time in which the process was stopped or
+    /// the machine slept.
     pub since: Duration,
     /// Whether a step has begun and not ended.
     pub is_stepping: bool,
@@ -155,10 +161,15 @@ impl Sinks {
 
     /// Adds the state file with the active findings.
     #[must_use]
-    pub fn with_state_file(self, config: state_file::Config, learned: LearnedSource) -> Self {
+    pub fn with_state_file(
+        self,
+        config: state_file::Config,
+        lock: Option<state_file::Lock>,
+        learned: LearnedSource,
+    ) -> Self {
         let delivery =
             state_file::Delivery { undelivered: self.main.undelivered(), owed: self.main.owed() };
-        let state_file = StateFile::start(config, learned, delivery);
+        let state_file = StateFile::start(config, lock, learned, delivery);
         Self { state_file: Some(state_file), ..self }
     }
 

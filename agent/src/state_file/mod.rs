@@ -10,11 +10,13 @@
 
 mod error;
 mod format;
+mod lock;
 mod read;
 #[cfg(test)]
 mod tests;
 mod write;
 
 pub use error::Error;
+pub use lock::{InUse, Lock, lock};
 pub use read::{RestoredState, read, restore};
 pub use write::{Change, Config, Delivery, LearnedSource, StateFile, changes};

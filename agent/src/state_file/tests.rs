@@ -139,7 +139,7 @@ async fn saved_after(events: &[AlertEvent], undelivered: u64) -> usize {
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path().join("created");
     let (_count, delivery) = delivery(undelivered);
-    let file = StateFile::start(config(&directory, vec![]), nothing(), delivery);
+    let file = StateFile::start(config(&directory, vec![]), None, nothing(), delivery);
     for event in events {
         file.apply(changes(&reports(*event)));
     }
@@ -168,7 +168,8 @@ async fn a_restored_finding_stays_until_its_resolution_is_delivered() {
     let directory = tempfile::tempdir().unwrap();
     let restored = ledger::after(&alert(AlertEvent::Raised)).1.unwrap();
     let (_count, delivery) = delivery(1);
-    let file = StateFile::start(config(directory.path(), vec![restored]), nothing(), delivery);
+    let file =
+        StateFile::start(config(directory.path(), vec![restored]), None, nothing(), delivery);
     file.apply(changes(&reports(AlertEvent::Cleared)));
     file.finish().await;
     assert_eq!(saved(directory.path()), 1);
@@ -178,7 +179,7 @@ async fn a_restored_finding_stays_until_its_resolution_is_delivered() {
 async fn a_finding_is_saved_as_soon_as_its_alert_is_accepted_and_while_others_wait() {
     let directory = tempfile::tempdir().unwrap();
     let (count, of_this) = delivery(1);
-    let file = StateFile::start(config(directory.path(), vec![]), nothing(), of_this);
+    let file = StateFile::start(config(directory.path(), vec![]), None, nothing(), of_this);
     file.apply(changes(&reports(AlertEvent::Raised)));
     let mut other = alert(AlertEvent::Raised);
     std::sync::Arc::make_mut(&mut other.finding).subject = Subject::node("n2");

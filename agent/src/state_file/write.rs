@@ -15,8 +15,8 @@ use tokenwatch_core::world::Learned;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use super::Error;
 use super::format::{Content, FINDINGS_BYTES, HABITS_BYTES, HELD_BYTES, VERSION, fitting, path_in};
+use super::{Error, Lock};
 use crate::clocks;
 use crate::recurring::Recurring;
 use crate::regular_file;
@@ -87,11 +87,18 @@ pub struct StateFile {
     shared: Arc<Shared>,
     closing: watch::Sender<bool>,
     writer: JoinHandle<()>,
+    /// Kept until everything is written.
+    _lock: Option<Lock>,
 }
 
 impl StateFile {
     /// Starts the task, on the current tokio runtime.
-    pub(crate) fn start(config: Config, learned: LearnedSource, delivery: Delivery) -> Self {
+    pub(crate) fn start(
+        config: Config,
+        lock: Option<Lock>,
+        learned: LearnedSource,
+        delivery: Delivery,
+    ) -> Self {
         let known = |one: Restored| (one.finding.id(&config.node), Arc::new(one));
         let delivered: Findings = config.restored.into_iter().map(known).collect();
         let active = Mutex::new(delivered.clone());
@@ -107,7 +114,7 @@ impl StateFile {
             file,
             trouble: Recurring::default(),
         };
-        Self { shared, closing, writer: tokio::spawn(writer.run(closed)) }
+        Self { shared, closing, writer: tokio::spawn(writer.run(closed)), _lock: lock }
     }
 
     /// Applies changes. Their alerts must have been queued for delivery before.

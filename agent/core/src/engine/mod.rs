@@ -8,7 +8,8 @@ mod outcome;
 mod schedule;
 
 pub use crate::view::{
-    AccountState, AgentView, ApiClock, ClockView, FindingCounts, Snapshot, Status, TokenView, Why,
+    AccountState, AgentView, ApiClock, ClockView, FindingCounts, Readiness, Snapshot, Status,
+    TokenView, Why,
 };
 pub use crate::world::{ClusterFigures, Config, Query};
 pub use outcome::{Outcome, Report};
@@ -296,6 +297,16 @@ impl Engine {
     /// The figures for metrics.
     pub fn snapshot(&self, now: &Reading) -> Snapshot {
         self.scene(now).snapshot()
+    }
+
+    /// Whether the figures are those of the node.
+    pub fn readiness(&self, now: &Reading) -> Readiness {
+        let (startup, visibility) = (&self.world.startup, &self.world.visibility);
+        Readiness {
+            is_scanned: visibility.has_scanned(),
+            clock_ready_at: startup.clock_ready_at(now),
+            still_since: visibility.files_still_since(),
+        }
     }
 
     /// Every token, ordered by pod UID, volume and path, for `check`.

@@ -8,7 +8,7 @@ pub use why::{AccountState, ApiClock, Why};
 
 use std::collections::BTreeMap;
 
-use crate::base::time::{Delta, Reading, Wall};
+use crate::base::time::{Delta, Monotonic, Reading, Wall};
 use crate::findings::{CauseId, Code, Finding, Severity};
 use crate::world::clocks::{ClockState, Estimate, KernelClock, ServerReport};
 use crate::world::cluster::{Pod, PodRef};
@@ -17,7 +17,7 @@ use crate::world::privileges::{Level, Privileges};
 use crate::world::readers::{ReaderVerdict, ReaderView};
 use crate::world::refusals::RefusalFigures;
 use crate::world::tokens::{Claims, Deadlines, LegacyToken, Signature, State, TokenKey, Verdict};
-use crate::world::{ClusterFigures, Crowded};
+use crate::world::{ClusterFigures, Crowded, REPORTED_AFTER};
 
 /// Aggregated figures, for metrics.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,16 +34,37 @@ pub struct Snapshot {
     pub clock: Estimate,
     /// For each source, whether it works.
     pub sources: BTreeMap<String, bool>,
-    /// When the token files were last read, on the node's clock, if a read of them does not return.
-    pub files_read_at: Option<Wall>,
     /// The agent's privilege level, once it is known.
     pub rung: Option<Level>,
     /// Figures about the cluster; nothing if the API server never answered.
     pub cluster: Option<ClusterFigures>,
     /// Requests that the API servers on this node refused; nothing without their logs.
     pub refusals: Option<RefusalFigures>,
-    /// Whether the agent still waits for the first answer of the configured time servers.
-    pub awaits_clock: bool,
+}
+
+/// Whether the figures are those of the node. It is taken after each step, and holds until the next
+/// one: who asks meanwhile waits for nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Readiness {
+    /// Whether all token files were read once.
+    pub is_scanned: bool,
+    /// Until when the agent waits for the first answer of the configured time servers.
+    pub clock_ready_at: Option<Monotonic>,
+    /// When a read of token files began that has not returned.
+    pub still_since: Option<Reading>,
+}
+
+impl Readiness {
+    /// Whether the agent still waits for time servers.
+    pub fn awaits_clock(&self, now: &Reading) -> bool {
+        self.clock_ready_at.is_some_and(|at| now.monotonic < at)
+    }
+
+    /// When token files were last read, if a read of them has not returned for long.
+    pub fn read_at(&self, now: &Reading) -> Option<Wall> {
+        let is_long = |since: &Reading| since.monotonic + REPORTED_AFTER <= now.monotonic;
+        self.still_since.filter(is_long).map(|since| since.wall)
+    }
 }
 
 /// The number of active findings.
@@ -71,11 +92,9 @@ impl Default for Snapshot {
                 state: ClockState::Unknown,
             },
             sources: BTreeMap::new(),
-            files_read_at: None,
             rung: None,
             cluster: None,
             refusals: None,
-            awaits_clock: false,
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::world::clocks::{ClockFacts, Estimate};
 use crate::world::cluster::PodRef;
 use crate::world::readers::ReaderView;
 use crate::world::tokens::{Generation, LegacyToken, Tracked, Verdict};
-use crate::world::{Config, FILES, Facts, World};
+use crate::world::{Config, Facts, World};
 
 /// The inputs of all views.
 pub(crate) struct Scene<'a> {
@@ -50,11 +50,9 @@ impl Scene<'_> {
         let mut snapshot = Snapshot {
             clock: world.clock.estimate(&self.now),
             sources: visibility.sources_up(&self.now),
-            files_read_at: self.files_read_at(),
             rung: visibility.privileges().map(|privileges| privileges.rung),
             cluster: world.cluster_figures(&self.now),
             refusals: world.readers.refusals.figures(),
-            awaits_clock: world.startup.clock_ready_at(&self.now).is_some(),
             ..Snapshot::default()
         };
         self.count_tokens(&mut snapshot);
@@ -113,12 +111,6 @@ impl Scene<'_> {
         let then = Interval { lo: interval.lo - age, hi: interval.hi - age };
         let ended_since = age > Delta::ZERO && facts.verdict(generation, &then) != Verdict::Dead;
         if verdict == Verdict::Dead && ended_since { Verdict::Uncertain } else { verdict }
-    }
-
-    /// When the token files were last read, if their source stands still.
-    fn files_read_at(&self) -> Option<Wall> {
-        let files = |(source, _): &(&str, Reading)| *source == FILES;
-        self.world.visibility.standing_still(&self.now).find(files).map(|(_, since)| since.wall)
     }
 
     /// Every reader of a token, ordered by pod UID, volume and path.

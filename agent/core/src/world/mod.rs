@@ -37,7 +37,6 @@ pub use pinned::{PinEnd, Pinned};
 pub use query::Query;
 pub use reading::{Conclusions, Judged};
 pub use startup::Startup;
-pub(crate) use visibility::FILES;
 pub use visibility::{ClusterFigures, DECIDING, REPORTED_AFTER, Visibility};
 
 use crate::base::shares::Tenant;

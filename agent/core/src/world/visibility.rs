@@ -11,7 +11,7 @@ use crate::world::privileges::Privileges;
 use crate::world::tokens::TokenKey;
 
 /// Name of the source that reports token files.
-pub(crate) const FILES: &str = "files";
+const FILES: &str = "files";
 /// Name of the source that reports copies of tokens on the host.
 const COPIES: &str = "copies";
 /// The sources of which the state decides about findings.
@@ -93,6 +93,16 @@ impl Visibility {
     pub fn still_from(&self, now: &Reading) -> Option<Monotonic> {
         let from = self.still.values().map(|since| since.monotonic + REPORTED_AFTER);
         from.filter(|at| *at > now.monotonic).min()
+    }
+
+    /// Whether the source of token files has read all of them once.
+    pub fn has_scanned(&self) -> bool {
+        self.sources.contains_key(FILES)
+    }
+
+    /// When a read of token files began that has not returned.
+    pub fn files_still_since(&self) -> Option<Reading> {
+        self.still.get(FILES).copied()
     }
 
     /// Whether the source of token files stands still.

@@ -1,29 +1,22 @@
 //! Listens on one address, and limits what clients can cost.
 
-use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
-use super::respond::Responder;
+use super::connections::{Connections, Slot};
+use super::respond::{Responder, is_probe};
 
-/// Connections at once over all addresses: some probes, two Prometheus servers, and a few browsers
-/// with six connections each. A further connection closes the oldest one, because kubelet restarts
-/// the agent if its probes are refused.
-const MOST_CONNECTIONS: usize = 32;
-/// Connections from one peer, so that a faulty client closes only its own connections.
-const MOST_FROM_PEER: usize = 8;
 /// Bytes of request line and headers: far more than any browser sends, and hyper's minimum.
 const MOST_HEADER_BYTES: usize = 8 * 1024;
 /// Headers of one request. Browsers send about 20.
@@ -119,16 +112,22 @@ fn advice(error: io::ErrorKind) -> &'static str {
 }
 
 async fn serve(stream: TcpStream, responder: Arc<Responder>, slot: Slot) {
+    let slot = Arc::new(slot);
     tokio::select! {
-        () = respond(stream, responder) => {}
-        () = slot.evicted.notified() => {}
+        () = respond(stream, responder, Arc::clone(&slot)) => {}
+        () = slot.evicted() => {}
     }
 }
 
-async fn respond(stream: TcpStream, responder: Arc<Responder>) {
+async fn respond(stream: TcpStream, responder: Arc<Responder>, slot: Arc<Slot>) {
     let service = service_fn(move |request| {
-        let responder = Arc::clone(&responder);
-        async move { Ok::<_, std::convert::Infallible>(responder.respond(&request).await) }
+        let (responder, slot) = (Arc::clone(&responder), Arc::clone(&slot));
+        async move {
+            if !is_probe(&request) {
+                slot.asks_for_more();
+            }
+            Ok::<_, std::convert::Infallible>(responder.respond(&request).await)
+        }
     });
     let mut connection = pin!(limited().serve_connection(TokioIo::new(stream), service));
     // Errors are those of the client: it disconnected, or it sent something other than HTTP.
@@ -148,109 +147,9 @@ fn limited() -> http1::Builder {
     builder
 }
 
-/// The open connections of all addresses.
-#[derive(Debug, Default)]
-pub(super) struct Connections(Mutex<Slots>);
-
-#[derive(Debug, Default)]
-struct Slots {
-    /// In the order of their age.
-    open: BTreeMap<u64, (IpAddr, Arc<Notify>)>,
-    next: u64,
-}
-
-impl Slots {
-    /// The connection that a new one from `peer` replaces.
-    fn superfluous(&self, peer: IpAddr) -> Option<u64> {
-        let own = self.open.iter().filter(|(_, (other, _))| *other == peer);
-        let own: Vec<u64> = own.map(|(number, _)| *number).collect();
-        if own.len() >= MOST_FROM_PEER {
-            return own.first().copied();
-        }
-        let is_full = self.open.len() >= MOST_CONNECTIONS;
-        self.open.keys().next().copied().filter(|_| is_full)
-    }
-}
-
-impl Connections {
-    /// A slot for a connection from `peer`. Closes the oldest connection of the same peer if that
-    /// has too many, or the oldest of all if there are too many.
-    fn open(self: &Arc<Self>, peer: IpAddr) -> Slot {
-        let mut slots = self.slots();
-        let superfluous = slots.superfluous(peer);
-        if let Some((_, evicted)) = superfluous.and_then(|number| slots.open.remove(&number)) {
-            evicted.notify_one();
-        }
-        let (number, evicted) = (slots.next, Arc::new(Notify::new()));
-        slots.next += 1;
-        slots.open.insert(number, (peer, Arc::clone(&evicted)));
-        Slot { connections: Arc::clone(self), number, evicted }
-    }
-
-    fn slots(&self) -> MutexGuard<'_, Slots> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// One open connection. Dropping it frees the slot.
-#[derive(Debug)]
-struct Slot {
-    connections: Arc<Connections>,
-    number: u64,
-    /// Notified when a newer connection takes the slot.
-    evicted: Arc<Notify>,
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.connections.slots().open.remove(&self.number);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::Ipv4Addr;
-
-    fn peer(last: u8) -> IpAddr {
-        IpAddr::V4(Ipv4Addr::new(192, 0, 2, last))
-    }
-
-    async fn is_evicted(slot: &Slot) -> bool {
-        tokio::time::timeout(Duration::ZERO, slot.evicted.notified()).await.is_ok()
-    }
-
-    #[tokio::test]
-    async fn a_peer_with_too_many_connections_loses_its_own_oldest() {
-        let connections = Arc::new(Connections::default());
-        let other = connections.open(peer(2));
-        let slots: Vec<_> = (0..20).map(|_| connections.open(peer(1))).collect();
-        assert_eq!(connections.slots().open.len(), MOST_FROM_PEER + 1);
-        assert!(!is_evicted(&other).await);
-        for (number, slot) in slots.iter().enumerate() {
-            assert_eq!(is_evicted(slot).await, number < 20 - MOST_FROM_PEER, "{number}");
-        }
-        drop((slots, other));
-        assert!(connections.slots().open.is_empty());
-    }
-
-    #[tokio::test]
-    async fn a_connection_too_many_closes_the_oldest_of_all() {
-        let connections = Arc::new(Connections::default());
-        let slots: Vec<_> = (0..40).map(|number| connections.open(peer(number / 8))).collect();
-        assert_eq!(
-            connections.slots().open.len(),
-            MOST_CONNECTIONS,
-            "five peers with eight each: the first has lost its connections"
-        );
-        for (number, slot) in slots.iter().enumerate() {
-            assert_eq!(is_evicted(slot).await, number < 8, "{number}");
-        }
-        let probe = connections.open(peer(200));
-        assert!(is_evicted(&slots[8]).await);
-        drop((slots, probe));
-        assert!(connections.slots().open.is_empty());
-    }
 
     #[test]
     fn an_unavailable_address_comes_with_advice() {

@@ -1,11 +1,12 @@
 //! The HTTP server of the agent: `/metrics`, `/readers`, `/livez`, `/readyz`, and the status
 //! page at `/`.
 //!
-//! Plain HTTP/1.1, read-only. [`listen`] limits connections in number and time. [`respond`] chooses
+//! Plain HTTP/1.1, read-only. [`connections`] limits their number, and [`listen`] their time. [`respond`] chooses
 //! the response. [`throttle`] limits the work for clients to a tenth of a core. The server never
 //! waits for a client while it holds the engine.
 
 mod authority;
+mod connections;
 mod listen;
 mod openmetrics;
 mod page;
@@ -25,7 +26,7 @@ use tokio::task::JoinSet;
 
 use super::Views;
 use super::metrics::Pull;
-use listen::Connections;
+use connections::Connections;
 use respond::Responder;
 
 /// Where to listen.

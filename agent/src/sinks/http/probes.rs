@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use tokenwatch_core::engine::Snapshot;
+use tokenwatch_core::base::time::Reading;
+use tokenwatch_core::engine::Readiness;
 
 use crate::sinks::Pulse;
 
@@ -11,8 +12,6 @@ const LONGEST_STEP: Duration = Duration::from_mins(1);
 /// Longest pauses without a step after which the loop hangs. It wakes at least once per longest
 /// pause; an overloaded machine may miss one.
 const MISSED_PAUSES: u32 = 2;
-/// The source that reports its state after its first full scan.
-const FILES: &str = "files";
 
 /// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,28 +52,27 @@ pub(super) fn live(pulse: Pulse) -> Vec<Check> {
     vec![Check { name: "engine", failure }]
 }
 
-/// Readiness: whether the agent has read everything once, so that its figures are complete.
-pub(super) fn ready(snapshot: &Snapshot) -> Vec<Check> {
+/// Readiness: whether the agent has read everything once, and still reads it, so that its figures
+/// are those of the node.
+pub(super) fn ready(readiness: &Readiness, now: &Reading) -> Vec<Check> {
     vec![
-        files(snapshot),
+        files(readiness, now),
         Check::new(
             "clock",
-            !snapshot.awaits_clock,
+            !readiness.awaits_clock(now),
             "no time server has answered yet (waits at most 10 s)",
         ),
     ]
 }
 
-/// Readiness for what the agent is there for. Figures of files that it cannot read any more are not
-/// those of the node.
-fn files(snapshot: &Snapshot) -> Check {
-    let still = snapshot.files_read_at.map(|since| {
+fn files(readiness: &Readiness, now: &Reading) -> Check {
+    if let Some(since) = readiness.read_at(now) {
         let since = since.rfc3339();
-        format!("the token files were last read at {since}: a read has not returned since")
-    });
-    let unread = || "the first scan of the token files is not finished".to_owned();
-    let scanned = snapshot.sources.get(FILES);
-    Check { name: "files", failure: still.or_else(|| scanned.is_none().then(unread)) }
+        let failure =
+            format!("the token files were last read at {since}: a read has not returned since");
+        return Check { name: "files", failure: Some(failure) };
+    }
+    Check::new("files", readiness.is_scanned, "the first scan of the token files is not finished")
 }
 
 /// Whether all checks passed, and the text for the client. As for the probes of the API server, the
@@ -91,7 +89,7 @@ pub(super) fn summary(probe: &str, checks: &[Check], verbose: bool) -> (bool, St
 
 #[cfg(test)]
 mod tests {
-    use tokenwatch_core::base::time::Wall;
+    use tokenwatch_core::base::time::{Delta, Monotonic, Wall};
 
     use super::*;
 
@@ -126,26 +124,24 @@ mod tests {
 
     #[test]
     fn readiness_names_what_is_missing() {
-        let mut snapshot = Snapshot { awaits_clock: true, ..Snapshot::default() };
-        let (has_passed, text) = summary("readyz", &ready(&snapshot), false);
+        let start =
+            Reading { wall: Wall::from_secs(1_800_000_000), monotonic: Monotonic::default() };
+        let at = |secs| start.after(Delta::from_secs(secs));
+        let waiting = Readiness { clock_ready_at: Some(at(10).monotonic), ..Readiness::default() };
+        let (has_passed, text) = summary("readyz", &ready(&waiting, &at(9)), false);
         assert!(
             !has_passed && text.contains("[-]files failed") && text.contains("[-]clock failed"),
             "{text}"
         );
-        snapshot.sources.insert("files".to_owned(), false);
-        snapshot.awaits_clock = false;
-        assert_eq!(
-            summary("readyz", &ready(&snapshot), false),
-            (true, "ok\n".to_owned()),
-            "a degraded source does not make the agent unready"
-        );
-        snapshot.files_read_at = Some(Wall::from_secs(1_800_000_000));
-        let (has_passed, text) = summary("readyz", &ready(&snapshot), false);
+        let scanned = Readiness { is_scanned: true, ..waiting };
+        let passed = summary("readyz", &ready(&scanned, &at(10)), false);
+        assert_eq!(passed, (true, "ok\n".to_owned()));
+        let passed = summary("readyz", &ready(&scanned, &at(10)), true);
+        let text = "[+]files ok\n[+]clock ok\nreadyz check passed\n";
+        assert_eq!(passed, (true, text.to_owned()));
+        let still = Readiness { still_since: Some(start), ..scanned };
+        assert!(summary("readyz", &ready(&still, &at(29)), false).0, "a disk under load");
+        let (has_passed, text) = summary("readyz", &ready(&still, &at(30)), false);
         assert!(!has_passed && text.contains("last read at 2027-01-15T08:00:00Z"), "{text}");
-        snapshot.files_read_at = None;
-        assert_eq!(
-            summary("readyz", &ready(&snapshot), true),
-            (true, "[+]files ok\n[+]clock ok\nreadyz check passed\n".to_owned())
-        );
     }
 }

@@ -12,8 +12,11 @@ use tokenwatch_core::base::secrecy::redacted;
 use super::openmetrics::{self, Format};
 use super::throttle::Throttle;
 use super::{Content, authority, page, probes};
+use crate::clocks;
 use crate::reader_list::{NotAPod, PodName, ReaderList};
 
+const LIVE: &str = "/livez";
+const READY: &str = "/readyz";
 /// The body of a 404.
 const PATHS: &str = "not found; the paths are\n/         status page\n/readers  who reads \
                      which token, as JSON; ?pod=NAMESPACE/NAME for one pod\n/metrics  metrics \
@@ -21,6 +24,11 @@ const PATHS: &str = "not found; the paths are\n/         status page\n/readers  
 const PLAIN: &str = "text/plain; charset=utf-8";
 
 pub(super) type Reply = Response<Full<Bytes>>;
+
+/// Whether the request is one of kubelet's probes.
+pub(super) fn is_probe<B>(request: &Request<B>) -> bool {
+    [LIVE, READY].contains(&request.uri().path())
+}
 
 /// Responds to requests.
 pub(super) struct Responder {
@@ -44,8 +52,8 @@ impl Responder {
             return not_allowed();
         }
         match request.uri().path() {
-            "/livez" => probe("livez", &probes::live((self.content.views.pulse)()), request),
-            "/readyz" => self.ready(request).await,
+            LIVE => probe("livez", &probes::live((self.content.views.pulse)()), request),
+            READY => self.ready(request),
             _ if !is_for_this_agent(request, &self.names) => misdirected(request),
             "/metrics" => self.metrics(request).await,
             "/readers" => self.readers(request).await,
@@ -54,9 +62,10 @@ impl Responder {
         }
     }
 
-    async fn ready<B>(&self, request: &Request<B>) -> Reply {
-        let snapshot = self.throttle.run(|| (self.content.views.snapshot)()).await;
-        snapshot.map_or_else(busy, |snapshot| probe("readyz", &probes::ready(&snapshot), request))
+    /// A probe shares nothing with pages: however many wait, it has its answer at once.
+    fn ready<B>(&self, request: &Request<B>) -> Reply {
+        let readiness = (self.content.views.readiness)();
+        probe("readyz", &probes::ready(&readiness, &clocks::now()), request)
     }
 
     async fn metrics<B>(&self, request: &Request<B>) -> Reply {

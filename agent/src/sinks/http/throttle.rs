@@ -29,14 +29,31 @@ impl Throttle {
     /// Runs `work` when it is its turn. Nothing if the wait is too long.
     pub(super) async fn run<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
         let permit = timeout(LONGEST_WAIT, Arc::clone(&self.0).acquire_owned()).await.ok()?.ok()?;
-        let began = clocks::timer();
+        let began = clocks::thread_work();
         let done = work();
-        let rest = (clocks::timer() - began) * REST;
+        let rest = clocks::thread_work().saturating_sub(began) * REST;
         // The response is sent during the pause.
         tokio::spawn(async move {
             sleep(rest).await;
             drop(permit);
         });
         Some(done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_work_is_followed_by_a_rest() {
+        let throttle = Throttle::default();
+        let began = clocks::timer();
+        // As of a process that is stopped meanwhile.
+        let stopped = || std::thread::sleep(Duration::from_millis(600));
+        throttle.run(stopped).await.unwrap();
+        throttle.run(|| ()).await.unwrap();
+        let took = clocks::timer() - began;
+        assert!(took < Duration::from_secs(4), "nine times as long: {took:?}");
     }
 }

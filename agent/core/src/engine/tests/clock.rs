@@ -178,10 +178,10 @@ fn the_snapshot_shows_that_the_first_measurement_is_pending() {
     config.clock.servers_configured = true;
     let mut engine = Engine::new(config);
     let _ = engine.step(&at(0), Observation::Tick);
-    assert!(engine.snapshot(&at(1)).awaits_clock);
-    assert!(!engine.snapshot(&at(11)).awaits_clock, "the grace period has ended");
+    assert!(engine.readiness(&at(1)).awaits_clock(&at(1)));
+    assert!(!engine.readiness(&at(1)).awaits_clock(&at(11)), "the grace period has ended");
     assert!(
-        !super::Engine::new(Config::default()).snapshot(&at(0)).awaits_clock,
+        !super::Engine::new(Config::default()).readiness(&at(0)).awaits_clock(&at(0)),
         "no server is configured"
     );
 }

@@ -110,12 +110,11 @@ fn a_short_wait_is_no_finding() {
     let _ = engine.step(&at(103), stands(Some(100)));
     wait(&mut engine, 103, 129);
     assert_eq!(codes(&engine), []);
-    assert_eq!(engine.snapshot(&at(129)).files_read_at, None);
+    assert_eq!(engine.readiness(&at(129)).read_at(&at(129)), None);
     wait(&mut engine, 129, 130);
     assert_eq!(codes(&engine), [Code::AgentBlind]);
-    let snapshot = engine.snapshot(&at(130));
-    assert_eq!(snapshot.files_read_at, Some(at(100).wall));
-    assert_eq!(snapshot.sources.get("files"), Some(&false));
+    assert_eq!(engine.readiness(&at(129)).read_at(&at(130)), Some(at(100).wall));
+    assert_eq!(engine.snapshot(&at(130)).sources.get("files"), Some(&false));
 }
 
 /// Of what no source reads any more, nothing is said.
