@@ -101,7 +101,9 @@ fn a_step_is_reported(agent: &Agent, truth: &Truth, name: &str, set: impl Fn()) 
 /// The kernel's limit is ten per cent (chrony's default is less). The agent must not report that as
 /// a step, and must not measure ages with the slewed clock.
 fn a_slew_changes_the_offset_but_is_no_step(agent: &Agent, truth: &Truth, servers: &[TimeServer]) {
-    servers.iter().for_each(|server| server.set_silent(true));
+    for server in servers {
+        server.set_silent(true);
+    }
     let (known, started, off, age) =
         (agent.lines().len(), raw(), truth.offset(), clocks::now().monotonic);
     adjust(&Timex { modes: TICK, tick: 11_000, ..Timex::default() });
@@ -137,7 +139,9 @@ fn a_slew_changes_the_offset_but_is_no_step(agent: &Agent, truth: &Truth, server
     });
     println!("[steps] without an answer from the server: {}", line.trim());
     assert!(line.contains("ahead of true time"), "{line}");
-    servers.iter().for_each(|server| server.set_silent(false));
+    for server in servers {
+        server.set_silent(false);
+    }
     a_step_is_reported(agent, truth, "adjtimex, back to the truth", || step(truth.offset()));
 }
 

@@ -87,20 +87,19 @@ fn only_a_proven_offset_explains_what_a_token_shows() {
     };
     let (clock, tokens) = findings(&[], false);
     assert!(tokens.len() == 2 && clock.len() == 1, "{clock:?} {tokens:?}");
-    const AWAY: [i64; 2] = [-7_200, 7_200];
     let (unknown, offset) = (("clock.unknown", Severity::Warning), "clock.offset");
-    for away in AWAY.map(Some) {
+    for away in [Some(-7_200), Some(7_200)] {
         for is_disciplined in [false, true] {
             // (what the servers answer, the findings about the clock)
-            let table: [(&[Option<i64>], Vec<(&str, Severity)>); 4] = [
-                (&[away, None, None], vec![unknown]),
-                (&[away, None], vec![unknown]),
-                (&[away, away, None, None, None], vec![unknown]),
-                (&[away], vec![(offset, Severity::Warning)]),
+            let table: [(&[Option<i64>], (&str, Severity)); 4] = [
+                (&[away, None, None], unknown),
+                (&[away, None], unknown),
+                (&[away, away, None, None, None], unknown),
+                (&[away], (offset, Severity::Warning)),
             ];
             for (offsets, expected) in table {
                 let (clock, same) = findings(offsets, is_disciplined);
-                assert_eq!(clock, expected, "{offsets:?} {is_disciplined}");
+                assert_eq!(clock, [expected], "{offsets:?} {is_disciplined}");
                 assert_eq!(same, tokens, "{offsets:?} {is_disciplined}");
             }
         }

@@ -8,8 +8,8 @@ pub(super) const CLOCK_OFFSET: Entry = Entry {
             from this node are wrong.",
     found_by: "More than half of the configured time servers agree on an interval for the offset, \
             and the whole interval is beyond the limit (clock.offset_limit, default 500 ms). If a \
-            single server is configured, its answer alone raises it, and changes no finding about a \
-            token.",
+            single server is configured, its answer alone raises it, and changes no finding about \
+            a token.",
     severity: "warning; critical from 60 s on, which is the API server's leeway, unless one server \
             alone shows it",
     action: "Repair time synchronisation on the node. Start with `chronyc tracking` and `chronyc \

@@ -11,7 +11,8 @@ pub(super) const CLOCK_OFFSET: Runbook = Runbook {
     diagnosis: &[MEASURE, DAEMON],
     mitigation: &[
         step(
-            "Let chrony step the clock, if it reaches its servers and most of them agree",
+            "Let chrony step the clock, if it reaches several servers and most of them agree. One \
+             server alone may be the one that is wrong",
             "chronyc makestep",
         ),
         step(
@@ -24,8 +25,8 @@ pub(super) const CLOCK_OFFSET: Runbook = Runbook {
                     is right, so that it does not flap.",
     false_positives: "The only time server is wrong, or most are in the same way: compare with \
                       servers of another origin, `tokenwatch clock --server HOST`. Whoever can \
-                      change packets on the way can forge all answers: the agent has no NTS. A node that just \
-                      started or resumed is right again within minutes.",
+                      change packets on the way can forge all answers: the agent has no NTS. A \
+                      node that just started or resumed is right again within minutes.",
 };
 
 pub(super) const CLOCK_UNSYNCHRONIZED: Runbook = Runbook {

@@ -122,8 +122,12 @@ fn of_daemon(facts: &ClockFacts<'_>) -> String {
 }
 
 fn state_since_step(facts: &ClockFacts<'_>) -> &'static str {
-    if facts.is_off() {
-        return "It has been wrong since then (see clock.offset)";
+    match (facts.is_off(), facts.estimate.alone) {
+        (true, true) => {
+            return "By the only time server, it has been wrong since then (see clock.offset)";
+        }
+        (true, false) => return "It has been wrong since then (see clock.offset)",
+        (false, _) => {}
     }
     match facts.state() {
         ClockState::Stepped => "No source has measured it since then",

@@ -206,6 +206,7 @@ fn a_name_whose_addresses_contradict_each_other_has_no_vote() {
 
 #[test]
 fn a_pool_has_a_vote_for_each_address_up_to_its_maximum() {
+    use ClockState::{Off, Synchronised, Unknown};
     let pool = |most: u8, answers: &[Option<i64>]| {
         let one = |(nth, answer): (usize, &Option<i64>)| {
             let address = format!("192.0.2.{nth}");
@@ -217,7 +218,6 @@ fn a_pool_has_a_vote_for_each_address_up_to_its_maximum() {
         let estimate = model.estimate(&at(100));
         (estimate.state, estimate.alone)
     };
-    use ClockState::{Off, Synchronised, Unknown};
     assert_eq!(state(&pool(4, &[Some(0), Some(1), Some(0), Some(WRONG)])), (Synchronised, false));
     assert_eq!(state(&pool(4, &[Some(WRONG), None, None, None])), (Unknown, false));
     assert_eq!(state(&pool(4, &[Some(WRONG), Some(WRONG)])), (Off, false));
@@ -278,6 +278,11 @@ fn one_configured_server_gives_an_offset_and_accuses_nobody() {
         assert!(interval.lo <= claimed.min(at(100).wall), "{interval:?}");
         assert!(interval.hi >= claimed.max(at(100).wall), "{interval:?}");
         assert_eq!(codes(&model), [(Code::ClockOffset, Severity::Warning)], "{millis}");
+        let mut stepped = model.clone();
+        stepped.step(&step(at(99), Delta::from_secs(-100)));
+        let found = clock_of("n1", &stepped, &Affected::default(), &at(130));
+        let of_step = found.iter().find(|finding| finding.code == Code::ClockStepped).unwrap();
+        assert!(of_step.summary.contains("By the only time server"), "{}", of_step.summary);
         let summary = summary(&model);
         let words = "One server does not show whether the node or the server is wrong";
         assert!(summary.contains(words), "{summary}");

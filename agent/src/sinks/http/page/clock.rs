@@ -69,7 +69,8 @@ fn summary(status: &Status) -> String {
 fn measured(clock: &Estimate, limit: Delta) -> String {
     let direction = if clock.offset < Delta::ZERO { "ahead of" } else { "behind" };
     let (offset, bound) = (clock.offset.abs(), clock.bound);
-    format!("this node is {offset} {direction} true time, ±{bound} (limit {limit})")
+    let by = if clock.alone { " by one time server alone" } else { "" };
+    format!("this node is {offset} {direction} true time{by}, ±{bound} (limit {limit})")
 }
 
 fn servers(status: &Status) -> String {
