@@ -27,7 +27,15 @@ const IO: &[&str] = &[
     "std::process",
     "std::thread",
     "std::os",
-    "std::sync",
+    "std::sync::{", // of which `Arc` alone is pure: it shares what nobody changes
+    "sync::atomic",
+    "sync::mpsc",
+    "sync::Mutex",
+    "sync::RwLock",
+    "sync::OnceLock",
+    "sync::LazyLock",
+    "sync::Condvar",
+    "sync::Barrier",
     "std::{", // would hide which parts of it are taken
     "use std::*",
     "SystemTime",

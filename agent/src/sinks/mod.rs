@@ -7,13 +7,11 @@ mod findings_log;
 pub mod http;
 pub mod metrics;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokenwatch_core::engine::Report;
 use tokenwatch_core::engine::{Readiness, Snapshot, Status};
-use tokenwatch_core::findings::FindingId;
 use tokenwatch_core::world::Learned;
 use tokenwatch_core::world::observation::DeliveryState;
 use tokenwatch_otlp::Resource;
@@ -27,9 +25,6 @@ pub type SnapshotSource = Arc<dyn Fn() -> Snapshot + Send + Sync>;
 
 /// What the engine has learned for the next agent, read whenever the state is saved.
 pub type LearnedSource = Arc<dyn Fn() -> Learned + Send + Sync>;
-
-/// The findings whose last alert no collector has accepted, read whenever the state is saved.
-pub type OwedSource = Arc<dyn Fn() -> BTreeSet<FindingId> + Send + Sync>;
 
 /// Everything the engine knows, read for each request of the status page.
 pub type StatusSource = Arc<dyn Fn() -> Status + Send + Sync>;
@@ -65,11 +60,6 @@ pub struct Pulse {
     pub is_stepping: bool,
     /// The longest time between two steps when there are no observations.
     pub longest_pause: Duration,
-}
-
-/// For a sink that nobody has to accept anything from.
-fn nothing_owed() -> OwedSource {
-    Arc::new(BTreeSet::new)
 }
 
 /// Default time limit of the last flush: half of Kubernetes' shortest common grace period (10 s).
@@ -296,9 +286,9 @@ impl Sink {
     }
 
     /// The findings whose last alert no collector has accepted. Always none for the console.
-    fn owed(&self) -> OwedSource {
+    fn owed(&self) -> state_file::OwedSource {
         match self {
-            Self::Console(_) => nothing_owed(),
+            Self::Console(_) => state_file::nothing_owed(),
             Self::Otlp(otlp) => otlp.owed(),
         }
     }

@@ -19,4 +19,6 @@ mod write;
 pub use error::Error;
 pub use lock::{InUse, Lock, lock};
 pub use read::{RestoredState, read, restore};
-pub use write::{Change, Config, Delivery, LearnedSource, StateFile, changes};
+pub use write::{
+    Change, Config, Delivery, LearnedSource, OwedSource, StateFile, changes, nothing_owed,
+};

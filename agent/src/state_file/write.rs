@@ -1,7 +1,7 @@
 //! Saves the active findings whenever they have changed and were delivered, and every minute.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +20,6 @@ use super::{Error, Lock};
 use crate::clocks;
 use crate::recurring::Recurring;
 use crate::regular_file;
-use crate::sinks::OwedSource;
 
 /// How often the file is written without a change. After a restart the agent knows to the minute
 /// how long none was running.
@@ -45,6 +44,14 @@ pub struct Config {
 
 /// What the agent has learned so far.
 pub type LearnedSource = Arc<dyn Fn() -> Learned + Send + Sync>;
+
+/// The findings whose last alert no collector has accepted, read whenever the state is saved.
+pub type OwedSource = Arc<dyn Fn() -> BTreeSet<FindingId> + Send + Sync>;
+
+/// For a sink of which nobody has to accept anything.
+pub fn nothing_owed() -> OwedSource {
+    Arc::new(BTreeSet::new)
+}
 
 /// What is known of the delivery of alerts.
 pub struct Delivery {
@@ -270,8 +277,8 @@ impl File {
     }
 }
 
-/// The most severe first; of the same severity, the first of each pod before the second of any. Where
-/// there is no room for all, a pod with hundreds so loses its own.
+/// The most severe first; of the same severity, the first of each pod before the second of any.
+/// Where there is no room for all, a pod with hundreds so loses its own.
 fn in_turn<'a>(findings: impl Iterator<Item = &'a Restored>) -> Vec<&'a Restored> {
     let mut seen: BTreeMap<(Severity, String), usize> = BTreeMap::new();
     let ranked = findings.map(|one| {

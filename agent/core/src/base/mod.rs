@@ -2,6 +2,7 @@
 //! secret, and the telemetry schema.
 
 pub mod ids;
+pub(crate) mod schedule;
 pub mod schema;
 pub mod secrecy;
 #[cfg(test)]

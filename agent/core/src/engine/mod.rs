@@ -5,7 +5,6 @@
 //! [`Ledger`], which decides what to report.
 
 mod outcome;
-mod schedule;
 
 pub use crate::view::{
     AccountState, AgentView, ApiClock, ClockView, FindingCounts, Readiness, Snapshot, Status,
@@ -17,6 +16,7 @@ pub use outcome::{Outcome, Report};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::base::schedule::Schedule;
 use crate::base::time::{Monotonic, Reading, Wall};
 use crate::diagnosis::{self, Survey, TokenDiagnosis};
 use crate::findings::{Code, Finding};
@@ -27,7 +27,6 @@ use crate::world::clocks::{Estimate, ServerReport};
 use crate::world::observation::Observation;
 use crate::world::tokens::{Generation, TokenKey, Tracked};
 use crate::world::{Changed, ChangedTokens, Event, Learned, World};
-use schedule::Schedule;
 
 /// The engine of one node. See the documentation of this module.
 #[derive(Debug)]
@@ -39,7 +38,7 @@ pub struct Engine {
     survey: Survey,
     ledger: Ledger,
     exported: Exported,
-    schedule: Schedule,
+    schedule: Schedule<TokenKey>,
     /// When the node itself must be diagnosed again.
     node_next: Option<Monotonic>,
 }
@@ -182,7 +181,8 @@ impl Engine {
     }
 
     /// Diagnoses a token as of the moment at which its file is known. While no file is read, what
-    /// time alone would bring is neither reported nor resolved: kubelet may have replaced the token.
+    /// time alone would bring is neither reported nor resolved: kubelet may have replaced the
+    /// token.
     fn diagnose_token(&mut self, now: &Reading, key: &TokenKey, outcome: &mut Outcome) {
         let known = self.world.known_at(key, now);
         let Some(facts) = self.world.facts(key, &known, &self.estimate) else {

@@ -164,7 +164,8 @@ proptest! {
             for report in engine.step(&now, observation).reports {
                 let Report::Alert(alert) = report else { continue };
                 let (summary, remedy) = (&alert.finding.summary, &alert.finding.remedy);
-                for text in [Some(summary), Some(&remedy.text), remedy.command.as_ref()].into_iter().flatten()
+                let texts = [Some(summary), Some(&remedy.text), remedy.command.as_ref()];
+                for text in texts.into_iter().flatten()
                 {
                     prop_assert_eq!(escaped(text), text.as_str());
                 }

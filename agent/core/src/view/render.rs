@@ -97,8 +97,8 @@ impl Scene<'_> {
         })
     }
 
-    /// The verdict, or that it is not known: of a file that is not read any more, the token may have
-    /// been replaced before it ended.
+    /// The verdict, or that it is not known: of a file that is not read any more, the token may
+    /// have been replaced before it ended.
     fn known_verdict(
         &self,
         facts: &Facts<'_>,

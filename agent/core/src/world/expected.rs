@@ -66,7 +66,8 @@ impl World {
     }
 
     /// After a report about pods: the paths at which they should have a token by their specs and
-    /// none is known, if some of them are new. The source of token files has to look what is there instead.
+    /// none is known, if some of them are new. The source of token files has to look what is there
+    /// instead.
     pub(crate) fn take_expected(&mut self, now: &Reading) -> Option<BTreeSet<TokenKey>> {
         if !std::mem::take(&mut self.absent.expected.is_new) {
             return None;

@@ -16,8 +16,8 @@ pub(super) struct Shape {
     pub(super) append: Option<&'static str>,
 }
 
-/// Why a text is no endpoint. It is never repeated: a URL can have a password, or a key in its path,
-/// and a slip can hide where.
+/// Why a text is no endpoint. It is never repeated: a URL can have a password, or a key in its
+/// path, and a slip can hide where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum BadEndpoint {
     NotAUrl { why: String },

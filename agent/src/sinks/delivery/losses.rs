@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_told_the_end_of_what_he_never_got() {
+    fn nobody_gets_the_end_of_what_he_never_got() {
         let mut losses = Losses::default();
         losses.give_up(&about("a", Raised));
         assert!(!losses.replace(&about("a", Cleared)));

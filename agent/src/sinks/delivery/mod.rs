@@ -48,9 +48,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::metrics::{Counters, Metrics, Pull};
-use super::{OwedSource, ShutdownReport, SnapshotSource};
+use super::{ShutdownReport, SnapshotSource};
 use crate::clocks;
 use crate::config::otlp::{Settings, Target};
+use crate::state_file::{OwedSource, nothing_owed};
 use cargo::{Cargo, SPAN_MEMORY};
 use entry::{About, Class};
 use outbox::{Outbox, Plan};
@@ -146,7 +147,7 @@ impl Delivery {
 
     /// The findings whose last alert no collector has accepted; none where alerts are not sent.
     pub fn owed(&self) -> OwedSource {
-        self.alerts.as_ref().map_or_else(super::nothing_owed, Outbox::owed)
+        self.alerts.as_ref().map_or_else(nothing_owed, Outbox::owed)
     }
 
     /// Flushes all three signals at the same time, within `bound`. The couriers keep trying until

@@ -14,8 +14,9 @@ use super::entry::{About, Class};
 use super::shared::Shared;
 use super::transport::Transport;
 use crate::config::otlp::Target;
+use crate::sinks::SnapshotSource;
 use crate::sinks::metrics::Counters;
-use crate::sinks::{OwedSource, SnapshotSource};
+use crate::state_file::OwedSource;
 
 /// What an outbox is made of.
 pub(super) struct Plan<'a> {

@@ -4,8 +4,8 @@
 //! ([`tokenwatch_core::base::shares`]), in this order: (1) those that the collector has refused one
 //! by one, (2) the oldest reminders, (3) the oldest alerts of severity info, (4) the oldest of the
 //! rest, and (5) those that report that a finding is resolved. Every record that goes is counted as
-//! given up. When nothing waits any more, the engine is asked to report again those findings that
-//! are still active ([`super::losses`]).
+//! given up. When nothing waits any more, the engine reports again those findings that are
+//! still active ([`super::losses`]).
 //!
 //! An alert that the collector refuses even alone waits apart. If the collector has accepted others
 //! since, this one is the problem, and is refused for good. If it accepts nothing at all, the cause

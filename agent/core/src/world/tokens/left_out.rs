@@ -5,8 +5,8 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use super::TokenKey;
 
-/// Most files that are counted: 16 volumes of the most files that the agent lists in one. Each takes
-/// some 12 bytes here.
+/// Most files that are counted: 16 volumes of the most files that the agent lists in one. Each
+/// takes some 12 bytes here.
 const MOST: usize = 16 * 1_024;
 
 /// The files that are left out of one pod.
@@ -47,7 +47,7 @@ impl LeftOut {
         if of_pod.files.is_empty() {
             self.pods.remove(&key.pod_uid);
         }
-        // Nobody knows which files were not counted: what is left is all that can be said.
+        // Nobody knows which files were not counted: what is left is all that is known.
         self.is_more &= self.count > 0;
         was_there
     }

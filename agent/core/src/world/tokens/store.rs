@@ -10,8 +10,8 @@ use crate::base::time::{Reading, Wall};
 /// Most tokens that the agent tracks: twice those of a full node (250 pods with four tokens each).
 /// A limit is needed because a pod can project any number of files that look like tokens.
 pub const MAX_TOKENS: usize = 2_048;
-/// What each token takes of the room at least, in bytes: one of kubelet, with long names, takes some
-/// 1 kB. A file that is made for that takes up to 50 kB.
+/// What each token takes of the room at least, in bytes: one of kubelet, with long names, takes
+/// some 1 kB. A file that is made for that takes up to 50 kB.
 const LEAST_COST: usize = 2 << 10;
 
 /// The token files of this node.

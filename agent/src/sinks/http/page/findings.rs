@@ -12,8 +12,8 @@ use super::headline::mark_of;
 use super::html::{Away, PodName, Sentence, Short, Text, not_listed};
 use super::rows::{self, Room};
 
-/// Findings shown in full. The rest follow as one line each: they rarely have another cause. One takes
-/// some 2 kB, and at most 10.
+/// Findings shown in full. The rest follow as one line each: they rarely have another cause. One
+/// takes some 2 kB, and at most 10.
 const FULL: Room = Room { rows: 12, bytes: 64 << 10 };
 /// Most findings shown as one line.
 const LINES: Room = Room { rows: 200, bytes: 32 << 10 };
