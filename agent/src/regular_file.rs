@@ -88,19 +88,14 @@ fn regular(found: &Metadata) -> Result<(), NotRegular> {
 
 /// The kind of what is no regular file.
 fn kind(found: FileType) -> Option<&'static str> {
-    if found.is_file() {
-        None
-    } else if found.is_dir() {
-        Some("directory")
-    } else if found.is_symlink() {
-        Some("symbolic link")
-    } else if found.is_fifo() {
-        Some("named pipe")
-    } else if found.is_socket() {
-        Some("socket")
-    } else {
-        Some("device")
-    }
+    let kinds = [
+        (found.is_dir(), "directory"),
+        (found.is_symlink(), "symbolic link"),
+        (found.is_fifo(), "named pipe"),
+        (found.is_socket(), "socket"),
+        (!found.is_file(), "device"),
+    ];
+    kinds.into_iter().find(|(is_it, _)| *is_it).map(|(_, kind)| kind)
 }
 
 #[cfg(test)]

@@ -71,11 +71,8 @@ fn readable(settings: &Settings, environment: &Environment) -> Option<Vec<PathBu
     let authorities = settings.kubelet.metrics_ca.clone();
     let certificates = tls_files(settings, environment).chain(authorities);
     let certificates = certificates.map(|file| directory_of(&file));
-    let folders = environment
-        .get("SSL_CERT_DIR")
-        .into_iter()
-        .flat_map(|list| list.split(':'))
-        .map(PathBuf::from);
+    let folders = environment.get("SSL_CERT_DIR").into_iter().flat_map(|list| list.split(':'));
+    let folders = folders.map(PathBuf::from);
     Some(prefix.into_iter().chain(system).chain(certificates).chain(folders).collect())
 }
 

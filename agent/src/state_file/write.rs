@@ -197,17 +197,14 @@ impl Writer {
     fn take_delivered(&mut self) -> bool {
         let active = self.shared.active().clone();
         let owed = (self.delivery.owed)();
-        let before = self.delivered.len();
-        self.delivered.retain(|id, _| active.contains_key(id) || owed.contains(id));
-        let mut changed = self.delivered.len() != before;
-        for (id, finding) in active.into_iter().filter(|(id, _)| !owed.contains(id)) {
-            let known = self.delivered.get(&id);
-            if !known.is_some_and(|known| Arc::ptr_eq(known, &finding)) {
-                self.delivered.insert(id, finding);
-                changed = true;
-            }
-        }
-        changed
+        let before = std::mem::take(&mut self.delivered);
+        let kept = before.iter().filter(|(id, _)| owed.contains(*id));
+        let accepted = active.iter().filter(|(id, _)| !owed.contains(*id));
+        let shared =
+            |(id, finding): (&FindingId, &Arc<Restored>)| (id.clone(), Arc::clone(finding));
+        self.delivered = kept.chain(accepted).map(shared).collect();
+        let mut pairs = before.values().zip(self.delivered.values());
+        before.len() != self.delivered.len() || pairs.any(|(old, new)| !Arc::ptr_eq(old, new))
     }
 
     /// Returns how many bytes it wrote.
@@ -233,16 +230,13 @@ impl Writer {
     fn log(&mut self, written: &Result<usize, Error>) {
         let now = clocks::timer();
         match written {
-            Ok(_) => {
-                if self.trouble.succeeded(now).is_some() {
-                    tracing::info!("active findings are saved again");
-                }
+            Ok(_) if self.trouble.succeeded(now).is_some() => {
+                tracing::info!("active findings are saved again");
             }
-            Err(error) => {
-                if self.trouble.failed(error.io_kind(), now).is_some() {
-                    tracing::warn!(%error, "active findings not saved");
-                }
+            Err(error) if self.trouble.failed(error.io_kind(), now).is_some() => {
+                tracing::warn!(%error, "active findings not saved");
             }
+            Ok(_) | Err(_) => {}
         }
     }
 }
@@ -281,7 +275,7 @@ impl File {
 /// Where there is no room for all, a pod with hundreds so loses its own.
 fn in_turn<'a>(findings: impl Iterator<Item = &'a Restored>) -> Vec<&'a Restored> {
     let mut seen: BTreeMap<(Severity, String), usize> = BTreeMap::new();
-    let ranked = findings.map(|one| {
+    let rank = |one: &'a Restored| {
         let severity = one.finding.severity;
         let pod = one.finding.subject.token_key().map(|key| (severity, key.pod_uid));
         let turn = pod.map_or(0, |pod| {
@@ -289,8 +283,8 @@ fn in_turn<'a>(findings: impl Iterator<Item = &'a Restored>) -> Vec<&'a Restored
             std::mem::replace(count, *count + 1)
         });
         ((Reverse(severity), turn), one)
-    });
-    let mut ranked: Vec<_> = ranked.collect();
+    };
+    let mut ranked: Vec<_> = findings.map(rank).collect();
     ranked.sort_by_key(|(rank, _)| *rank);
     ranked.into_iter().map(|(_, one)| one).collect()
 }

@@ -69,8 +69,7 @@ impl Ledger {
         world: &World,
         key: &TokenKey,
     ) -> (Vec<Alert>, Option<Monotonic>) {
-        let diagnosis = diagnosis::absent(world, key, now);
-        let scope = Scope::Token(key.clone());
+        let (diagnosis, scope) = (diagnosis::absent(world, key, now), Scope::Token(key.clone()));
         let judged = diagnosis.findings.map(|findings| {
             let missing = if findings.is_empty() { Missing::Gone } else { Missing::Absent };
             self.judge(now, &scope, Judgement { findings, missing })

@@ -135,9 +135,8 @@ impl Scene<'_> {
             self.of_token(&old.subject).into_iter().chain(others.iter().cloned()).find(same)
         };
         let raised = self.ledger.raised().into_iter();
-        raised
-            .map(|(old, at)| (again(&old).unwrap_or_else(|| Arc::unwrap_or_clone(old)), at))
-            .collect()
+        let now = |old: Arc<Finding>| again(&old).unwrap_or_else(|| Arc::unwrap_or_clone(old));
+        raised.map(|(old, at)| (now(old), at)).collect()
     }
 
     /// The findings about this token at this moment.

@@ -19,6 +19,8 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use zeroize::Zeroizing;
 
+use crate::regular_file::{self, Links};
+
 /// Bytes of a file with certificates: a bundle of public authorities has some 250 kB.
 const MAX_FILE: u64 = 1 << 20;
 /// What a private key in a PEM file has in its first line, of whichever kind (RFC 7468).
@@ -117,7 +119,7 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, FileError> 
         return Err(wrong(Wrong::NoFile)); // a pipe would make the agent wait
     }
     let mut bytes = Zeroizing::new(Vec::new());
-    let opened = std::fs::File::open(file).map_err(unreadable)?;
+    let opened = regular_file::open(file, Links::Follow).map_err(unreadable)?;
     opened.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > MAX_FILE {
         return Err(wrong(Wrong::NoFile));

@@ -189,14 +189,11 @@ impl Courier {
     fn accept(&mut self, sent: usize, partial: &PartialSuccess) -> Option<String> {
         let rejected = partial.rejected.min(sent as u64);
         let accepted = sent as u64 - rejected;
-        self.shared.queue().settle();
+        self.shared.queue().accepted();
         self.shared.tally.accepted(accepted);
         self.shared.tally.rejected(rejected);
         self.accepted += accepted;
         self.most = self.most.saturating_mul(2).min(MOST_PER_REQUEST);
-        if sent > 0 && self.shared.queue().is_empty() {
-            self.shared.queue().losses.ask();
-        }
         self.reached();
         let (cause, error) = warning(partial, self.cargo.name(), self.transport.target())?;
         self.news.trouble(cause, &error, self.shared.queue().len() as u64);

@@ -160,12 +160,8 @@ impl Delivery {
             left(self.alerts, end),
             left(self.spans, end)
         );
-        ShutdownReport {
-            alerts_left,
-            spans_left,
-            unfinished: !metrics_sent,
-            ..ShutdownReport::default()
-        }
+        let unfinished = !metrics_sent;
+        ShutdownReport { alerts_left, spans_left, unfinished, ..ShutdownReport::default() }
     }
 }
 
@@ -203,9 +199,8 @@ impl Common<'_> {
             metrics::reader(transport, pace, &self.counters, self.closed.clone())
         };
         let push = target.map(reader).transpose()?;
-        let is_read = push.is_some() || pull.is_some();
         let origin = origin(self.resource, &self.counters, self.snapshot);
-        Ok(is_read.then(|| Metrics::start(&origin, push, pull)))
+        Ok((push.is_some() || pull.is_some()).then(|| Metrics::start(&origin, push, pull)))
     }
 }
 

@@ -122,6 +122,15 @@ impl Queue {
         }
     }
 
+    /// The collector accepts records. If nothing else waits, there is room for what was given up.
+    pub(super) fn accepted(&mut self) {
+        let was_sent = self.in_flight.is_some();
+        self.settle();
+        if was_sent && self.is_empty() {
+            self.losses.ask();
+        }
+    }
+
     /// The batch waits again. Returns how many records were given up, because others came in
     /// between.
     pub(super) fn put_back(&mut self, batch: Vec<Entry>) -> u64 {

@@ -30,7 +30,8 @@ use lines::Lines;
 /// Timeout of the head, and of the body. kubelet needs up to 11 s to give up on the API server.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of a body: kubelet 1.34 with few pods has 160 kB, and each pod adds some.
-const MAX_BODY: usize = 16 << 20;
+const MOST_MIB: usize = 16;
+const MAX_BODY: usize = MOST_MIB << 20;
 
 /// Answers each query until the engine drops the channel.
 pub async fn run(
@@ -89,13 +90,11 @@ async fn read(client: &KubeletClient, limit: Duration) -> Result<KubeletCounters
 
 /// Reads a body to its end. A part of it would have too few counts.
 async fn counted(mut body: MetricsBody) -> Result<KubeletCounters, Error> {
-    let (mut lines, mut counters) = (Lines::default(), KubeletCounters::default());
-    let mut size = 0;
+    let (mut lines, mut counters, mut size) = (Lines::default(), KubeletCounters::default(), 0);
     while let Some(part) = body.next().await? {
         size += part.len();
         if size > MAX_BODY {
-            let most = MAX_BODY >> 20;
-            return Err(Error::Invalid(format!("its body is larger than {most} MiB")));
+            return Err(Error::Invalid(format!("its body is larger than {MOST_MIB} MiB")));
         }
         lines.push(&part, |line| counters::take(&mut counters, line));
     }

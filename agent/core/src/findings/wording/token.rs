@@ -43,8 +43,7 @@ pub(crate) fn token(
 
 fn parts_of(symptom: TokenSymptom, facts: &Facts<'_>, now: Wall) -> Parts {
     let fault = symptom.fault;
-    let logged = logged::of(fault, facts);
-    let metrics = metrics::of(fault, facts);
+    let (logged, metrics) = (logged::of(fault, facts), metrics::of(fault, facts));
     let by_metrics = || metrics.as_ref().map(metrics::sentence);
     let why = logged.as_ref().map(logged::sentence).or_else(by_metrics).unwrap_or_default();
     let of_error = logged.map(|logged| logged::evidence(&logged, facts)).unwrap_or_default();

@@ -48,8 +48,7 @@ pub async fn run(
     let out = observations.clone();
     let started = start_thread(move || Worker::new(volumes, openers, out).run(&progress));
     if let Err(error) = started {
-        report_no_thread(&error, &observations).await;
-        return;
+        return report_no_thread(&error, &observations).await;
     }
     observations.closed().await;
 }

@@ -86,8 +86,7 @@ pub async fn run(config: FilesConfig, observations: Sender<Observation>) {
     let (queue, out, expected) = (events.clone(), observations.clone(), config.expected.clone());
     let started = start_thread(move || Worker::new(config, queue, inbox, out).run());
     if let Err(error) = started {
-        report_no_thread(&error, &observations).await;
-        return;
+        return report_no_thread(&error, &observations).await;
     }
     let followed = async { tokio::join!(follow(&expected, &events), mounts::follow(&events)) };
     tokio::select! {
