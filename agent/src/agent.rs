@@ -103,9 +103,9 @@ pub async fn run<S>(
     let sinks = sinks(engine.views()).map_err(Error::Sinks)?;
     let privileges = privileges::read(&plan.fanotify);
     let level = privileges.rung;
-    sinks.take(first_reports(&engine, &plan, privileges));
-    let (sender, mut observations) = channel(QUEUE);
     let (queries, waiting) = queries::channels();
+    sinks.take(first_reports(&engine, &plan, privileges, &queries));
+    let (sender, mut observations) = channel(QUEUE);
     let mut sources = start_sources(&plan, level, &sender, waiting);
     drop(sender);
     let delivery = sinks.delivery();
@@ -158,13 +158,19 @@ async fn finish(plan: &Plan) {
 }
 
 /// Reports that follow from the restored findings and from the agent's privileges.
-fn first_reports(engine: &SharedEngine, plan: &Plan, privileges: Privileges) -> Vec<Report> {
+fn first_reports(
+    engine: &SharedEngine,
+    plan: &Plan,
+    privileges: Privileges,
+    queries: &Queries,
+) -> Vec<Report> {
     log_privileges(&privileges);
     let restored = engine.restore(plan.restored.clone());
     if !plan.habits.is_empty() {
         let _ = engine.step(Observation::Habits(plan.habits.clone())); // nothing uses them yet
     }
     let first = engine.step(Observation::Privileges(privileges));
+    queries.send(restored.queries.into_iter().chain(first.queries).collect());
     restored.reports.into_iter().chain(first.reports).collect()
 }
 

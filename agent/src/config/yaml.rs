@@ -122,8 +122,8 @@ fn message(error: &Error) -> String {
     }
 }
 
-/// The message, unless it may repeat a part of the file: that may be a secret. A word of the file is
-/// taken for a quotation of it, and so is what stands in quotation marks.
+/// The message, unless it may repeat a part of the file: that may be a secret. A word of the file
+/// is taken for a quotation of it, and so is what stands in quotation marks.
 fn without_quotes(message: String, file: &str) -> String {
     let is_quoted = |word: &str| word.len() >= SHORTEST_SECRET && file.contains(word);
     let words = || message.split(|c: char| !c.is_ascii_alphanumeric());

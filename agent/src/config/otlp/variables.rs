@@ -32,8 +32,8 @@ impl<'a> Variables<'a> {
     }
 }
 
-/// Why a value cannot be used. Neither names nor values of headers are repeated: values are secrets,
-/// and a slip can put one in the place of a name.
+/// Why a value cannot be used. Neither names nor values of headers are repeated: values are
+/// secrets, and a slip can put one in the place of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Malformed {
     UnknownWord { text: String, known: Vec<&'static str> },

@@ -4,7 +4,8 @@
 //! origin, and the page could read what the agent serves. The browser still sends the name in
 //! `Host`. So the server accepts IP addresses, `localhost`, names below top-level domains that
 //! nobody can register, and those that the settings name. Not `.local`: whoever is on the same
-//! network can claim such a name (RFC 6762). Nor a name without a dot: a search domain completes it.
+//! network can claim such a name (RFC 6762). Nor a name without a dot: a search domain completes
+//! it.
 
 /// Top-level domains that nobody can register: RFC 6761, ICANN's `internal`, and the cluster's own
 /// short form.

@@ -57,6 +57,7 @@ fn sign(finding: &Finding) -> Option<&str> {
 fn it_is_asked_only_while_a_token_is_not_renewed() {
     let mut engine = Engine::new(asking());
     assert!(asks(&engine.step(&at(0), Observation::Tick)), "once, at the start");
+    let _ = engine.step(&at(0), seen(of(|_| ())));
     assert!(!asks(&engine.step(&at(1), token("p1", 0, 3_600))));
     let mut asked = Vec::new();
     let mut now = at(1);

@@ -66,7 +66,7 @@ impl Metrics {
     }
 
     fn take_turn(&mut self, is_wanted: bool, now: &Reading) -> bool {
-        if !is_wanted {
+        if !is_wanted && self.last.is_some() {
             self.looks = 0;
         }
         let is_turn = self.next_turn(is_wanted).is_some_and(|next| next <= now.monotonic);
@@ -82,8 +82,13 @@ impl Metrics {
         match self.asked {
             _ if !self.is_enabled => None,
             None => Some(Monotonic::from_nanos(0)), // the agent has just started
-            Some(asked) => is_wanted.then(|| asked + self.wait()),
+            Some(asked) => (is_wanted || self.is_unanswered()).then(|| asked + self.wait()),
         }
+    }
+
+    /// Whether the first look is repeated: a query may be lost, and kubelet may just start.
+    fn is_unanswered(&self) -> bool {
+        self.last.is_none() && self.looks < SOON
     }
 
     fn wait(&self) -> Delta {

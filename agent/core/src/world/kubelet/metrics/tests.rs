@@ -155,6 +155,7 @@ fn a_kubelet_that_refuses_a_good_token_cannot_ask_about_it() {
 fn it_is_asked_once_and_then_only_while_somebody_wants_it() {
     let mut metrics = Metrics::new(true);
     assert!(metrics.take_turn(false, &at(0)));
+    let _ = metrics.see(seen(requests(1)), &at(1));
     assert!((0..9_000).all(|secs| !metrics.take_turn(false, &at(secs))));
     let asked: Vec<i64> = (9_000..12_000).filter(|of| metrics.take_turn(true, &at(*of))).collect();
     let expected = [9_000, 9_060, 9_120, 9_180, 9_240, 9_300, 9_420, 9_660, 10_140, 10_620];
@@ -163,4 +164,11 @@ fn it_is_asked_once_and_then_only_while_somebody_wants_it() {
     assert!(metrics.take_turn(true, &at(12_001)), "another trouble");
     let mut disabled = Metrics::new(false);
     assert!(!disabled.take_turn(true, &at(0)) && disabled.next_turn(true).is_none());
+}
+
+#[test]
+fn the_first_look_is_repeated_a_few_times_until_there_is_an_answer() {
+    let mut metrics = Metrics::new(true);
+    let asked: Vec<i64> = (0..9_000).filter(|of| metrics.take_turn(false, &at(*of))).collect();
+    assert_eq!(asked, [0, 60, 120, 180, 240]);
 }
