@@ -173,7 +173,7 @@ impl Pod {
         turn: &mut Turn<'_>,
         out: &mut Vec<Observation>,
     ) -> VolumeOutcome {
-        let (pod_uid, volume) = (names::text(&turn.id.name), names::text(&name));
+        let (pod_uid, volume) = (names::text(&turn.id.name), names::text(name));
         let owner = Owner { pod_uid: &pod_uid, volume: &volume };
         let reports = Reports { owner, out, directory: None };
         let mut scan = Scan { reader: &mut turn.tools.reader, moment: turn.moment, reports };
