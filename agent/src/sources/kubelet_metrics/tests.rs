@@ -7,8 +7,8 @@ use tokenwatch_core::base::time::{Delta, Wall};
 use super::*;
 use crate::kubernetes::{Access, Trust};
 
-/// Lines of kubelet 1.34.4, some of them made up.
 const TTL: &str = "kubelet_certificate_manager_client_ttl_seconds";
+/// Lines of kubelet 1.34.4, some of them made up.
 const TEXT: &str = include_str!("metrics.txt");
 
 fn of(text: &str) -> KubeletCounters {
