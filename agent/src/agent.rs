@@ -106,12 +106,12 @@ pub async fn run<S>(
     }
     let privileges = privileges::read(&plan.fanotify);
     let level = privileges.rung;
+    let (queries, waiting) = queries::channels(plan.files.expected.clone());
     // Before the state is saved for the first time: that must not forget what was restored.
-    let first = first_reports(&engine, &plan, privileges);
+    let first = first_reports(&engine, &plan, privileges, &queries);
     let sinks = sinks(engine.views()).map_err(Error::Sinks)?;
     sinks.take(first);
     let (sender, mut observations) = channel(QUEUE);
-    let (queries, waiting) = queries::channels(plan.files.expected.clone());
     let mut sources = start_sources(&plan, level, &sender, waiting);
     drop(sender);
     let delivery = sinks.delivery();
@@ -168,7 +168,12 @@ async fn finish(plan: &Plan) {
 }
 
 /// Reports that follow from the restored findings and from the agent's privileges.
-fn first_reports(engine: &SharedEngine, plan: &Plan, privileges: Privileges) -> Vec<Report> {
+fn first_reports(
+    engine: &SharedEngine,
+    plan: &Plan,
+    privileges: Privileges,
+    queries: &Queries,
+) -> Vec<Report> {
     log_privileges(&privileges);
     let restored = engine.restore(plan.restored.clone());
     if !plan.held.is_empty() {
@@ -178,6 +183,7 @@ fn first_reports(engine: &SharedEngine, plan: &Plan, privileges: Privileges) -> 
         let _ = engine.step(Observation::Habits(plan.habits.clone())); // nothing uses them yet
     }
     let first = engine.step(Observation::Privileges(privileges));
+    queries.send(restored.queries.into_iter().chain(first.queries).collect());
     restored.reports.into_iter().chain(first.reports).collect()
 }
 

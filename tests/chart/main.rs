@@ -120,14 +120,6 @@ fn mistakes_are_refused() {
         ("controlPlane.logs={var/log/a}", "'/controlPlane/logs/0'"),
         ("kubelet.logs={/var/log/kubelet.log}", "kubelet.logs needs kubelet.logHostPaths"),
         (
-            "kubelet.metrics=true,kubernetes.enabled=false",
-            "kubelet.metrics needs kubernetes.enabled",
-        ),
-        (
-            "kubelet.metrics=true,kubelet.metricsCertificate=,kubelet.metricsCa=",
-            "kubelet.metrics needs kubelet.metricsCertificate or kubelet.metricsCa",
-        ),
-        (
             "kubernetes.podEvents=true,kubernetes.enabled=false",
             "kubernetes.podEvents needs kubernetes.enabled",
         ),
@@ -349,6 +341,14 @@ fn the_metrics_of_kubelet_take_a_right_and_one_file_where_they_are_asked_for() {
     assert_eq!(mount["readOnly"], true);
     assert!(on.to_string().contains("status.hostIP"));
     assert!(config.contains("metrics_ca: /var/run/secrets/kubernetes.io"), "{config}");
+    for (set, expected) in [
+        ("kubernetes.enabled=false", "needs kubernetes.enabled"),
+        ("kubelet.metricsCertificate=,kubelet.metricsCa=", "or kubelet.metricsCa"),
+    ] {
+        let set = format!("kubelet.metrics=true,{set}");
+        let error = render(helm, &["--set", &set]).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
     let (bootstrapped, ..) = of("kubelet.metrics=true,kubelet.metricsCertificate=");
     assert!(!bootstrapped.to_string().contains("kubelet-certificate"));
 }

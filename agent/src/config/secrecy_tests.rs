@@ -102,7 +102,7 @@ fn outputs(file: &str, environment: &Environment, flags: Vec<Flag>) -> String {
             out += &targets.chain(notes.into_iter().flatten()).collect::<Vec<_>>().join("\n");
         }
         Ok(None) => {}
-        Err(mistakes) => mistakes.iter().for_each(|mistake| out += &format!("\n{mistake}")),
+        Err(mistakes) => out.extend(mistakes.iter().map(ToString::to_string)),
     }
     out.to_lowercase()
 }

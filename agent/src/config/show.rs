@@ -61,7 +61,7 @@ fn shown_value(setting: &Setting, settings: &Settings) -> String {
 /// hide.
 fn hidden_url(url: &str) -> Option<String> {
     let shown = url.parse().map_or_else(|_| "***".to_owned(), |uri| shown_endpoint(&uri));
-    let is_same = shown == url.trim_end_matches('/');
+    let is_same = shown.trim_end_matches('/') == url.trim_end_matches('/');
     (!is_same).then(|| serde_json::Value::from(shown).to_string())
 }
 

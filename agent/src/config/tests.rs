@@ -81,8 +81,8 @@ files:
             "tw.yaml:8:13: clock.discover: expected true or false, found \"no\"",
             "tw.yaml:9:6: log: expected a mapping of settings, found text",
             "tw.yaml:11:13: otlp.protocol: \"htp\" is not one of grpc, http/protobuf",
-            "tw.yaml:12:13: otlp.headers: a name here is not the name of a header; in the file write \
-             a space after its colon, as in {name: value}",
+            "tw.yaml:12:13: otlp.headers: a name here is not the name of a header; in the file \
+             write a space after its colon, as in {name: value}",
             "tw.yaml:12:32: otlp.headers: expected text: put it in quotes",
             "tw.yaml:15:3: files.rescan is already set on line 14: remove one of them",
             "tw.yaml:16:3: unknown key files.timeout; did you mean clock.timeout?",

@@ -36,7 +36,10 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None, ..ProptestConfig::default()
+        })]
+
         #[test]
         fn any_two_names_stay_two(
             one in prop::collection::vec(1..=255_u8, 0..6),

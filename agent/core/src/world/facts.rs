@@ -72,7 +72,7 @@ pub struct KubeletFacts<'a> {
     /// The error that kubelet logged about it, if that may be why it is not replaced.
     pub logged: Option<Logged<'a>>,
     /// What kubelet's metrics show.
-    pub metrics: Option<MetricsShown>,
+    pub metrics: Option<MetricsShown<'a>>,
     /// Whether the finding `kubelet.stalled` already explains why the token is not replaced.
     pub is_stalled: bool,
     /// Whether the finding `kubelet.stalled` may explain it within moments.

@@ -175,7 +175,7 @@ impl World {
             Observation::Readers(seen) => return self.read(now, &seen),
             Observation::Syncs(seen) => return self.synced(now, seen),
             Observation::KubeletErrors(errors) => return self.kubelet_errors(now, errors),
-            Observation::KubeletMetrics(seen) => return self.kubelet_metrics_seen(now, seen),
+            Observation::KubeletMetrics(seen) => return self.kubelet_metrics_seen(now, &seen),
             Observation::Habits(known) => {
                 self.readers.habits.learn_all(known);
                 return Changed::of(Vec::new());

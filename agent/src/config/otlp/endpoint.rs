@@ -102,10 +102,10 @@ pub fn shown_endpoint(uri: &Uri) -> String {
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     let signals = Signal::ALL.map(Signal::http_path);
-    let end = signals.into_iter().find(|end| uri.path().ends_with(end)).unwrap_or_default();
-    let hidden =
-        if uri.path().strip_suffix(end).unwrap_or_default().len() > 1 { "/…" } else { "" };
-    format!("{}://{host}{hidden}{end}", uri.scheme_str().unwrap_or("http"))
+    let end = signals.into_iter().find(|end| uri.path().ends_with(end)).unwrap_or("/");
+    let is_base = uri.path().len() <= end.len();
+    let path = if is_base { end.to_owned() } else { format!("/…{}", end.trim_end_matches('/')) };
+    format!("{}://{host}{path}", uri.scheme_str().unwrap_or("http"))
 }
 
 /// Over HTTP the signal's path goes below a base; a signal's own endpoint is used as it is. Over

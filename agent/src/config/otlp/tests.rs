@@ -163,7 +163,7 @@ fn the_proxy_of_the_environment_is_part_of_the_target() {
     let shown = target.to_string();
     assert_eq!(
         shown,
-        "https://c.example:4317 (grpc) through the proxy http://p:3128 (HTTPS_PROXY)"
+        "https://c.example:4317/ (grpc) through the proxy http://p:3128 (HTTPS_PROXY)"
     );
     assert!(!format!("{target:?}").contains("secret"));
     let excepted = settings(&[vars[0], vars[1], ("NO_PROXY", ".example")]);

@@ -167,7 +167,7 @@ impl ServerCertVerifier for Verifier {
         let Some(authorities) = &self.authorities else { return unknown };
         let verify =
             |name| authorities.verify_server_cert(certificate, intermediates, name, ocsp, now);
-        self.names.iter().map(verify).fold(unknown, |before, next| before.or(next))
+        self.names.iter().map(verify).fold(unknown, Result::or)
     }
 
     fn verify_tls12_signature(

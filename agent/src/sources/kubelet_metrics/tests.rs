@@ -7,6 +7,7 @@ use tokenwatch_core::base::time::{Delta, Wall};
 use super::*;
 use crate::kubernetes::{Access, Trust};
 
+const TTL: &str = "kubelet_certificate_manager_client_ttl_seconds";
 /// Lines of kubelet 1.34.4, some of them made up.
 const TEXT: &str = include_str!("metrics.txt");
 
@@ -38,7 +39,6 @@ fn a_number_that_is_none_counts_nothing() {
     }
     assert_eq!(line("1e300").requests.unauthorized, u64::MAX);
     let left = |number: &str| of(&format!("{TTL} {number}")).certificate_left;
-    const TTL: &str = "kubelet_certificate_manager_client_ttl_seconds";
     assert_eq!(left("+Inf"), None, "kubelet has no certificate");
     assert_eq!(left("9"), Some(Delta::from_secs(9)));
 }

@@ -13,7 +13,9 @@ fn seen(requests: RequestCounts) -> Observation {
     Observation::KubeletMetrics(MetricsSeen::Counters(counters(requests)))
 }
 
-fn of(change: fn(&mut RequestCounts)) -> RequestCounts {
+type Plus = fn(&mut RequestCounts);
+
+fn of(change: Plus) -> RequestCounts {
     let mut requests = RequestCounts { accepted: 9, ..RequestCounts::default() };
     change(&mut requests);
     requests
@@ -57,6 +59,7 @@ fn sign(finding: &Finding) -> Option<&str> {
 fn it_is_asked_only_while_a_token_is_not_renewed() {
     let mut engine = Engine::new(asking());
     assert!(asks(&engine.step(&at(0), Observation::Tick)), "once, at the start");
+    let _ = engine.step(&at(0), seen(of(|_| ())));
     assert!(!asks(&engine.step(&at(1), token("p1", 0, 3_600))));
     let mut asked = Vec::new();
     let mut now = at(1);
@@ -72,7 +75,7 @@ fn it_is_asked_only_while_a_token_is_not_renewed() {
 #[test]
 fn each_sign_names_a_likely_cause_and_its_remedy() {
     let of_certificate = "Check when kubelet's client certificate expires";
-    let table: [(fn(&mut RequestCounts), &str, &str, &str); 4] = [
+    let table: [(Plus, &str, &str, &str); 4] = [
         (
             |of| of.unauthorized = 12,
             "unauthorized",
@@ -113,7 +116,7 @@ fn each_sign_names_a_likely_cause_and_its_remedy() {
 #[test]
 fn no_answer_for_two_minutes_differs_from_what_the_agent_gets() {
     let mut engine = stalled(&["p1"]);
-    let looks: [(i64, fn(&mut RequestCounts)); 3] =
+    let looks: [(i64, Plus); 3] =
         [(3_210, |_| ()), (3_270, |of| of.unanswered = 5), (3_330, |of| of.unanswered = 9)];
     for (age, change) in looks {
         let _ = engine.step(&at(age), seen(of(change)));
@@ -193,7 +196,7 @@ fn metrics_alone_are_no_finding() {
     let mut engine = stalled(&[]);
     let _ = engine.step(&at(3_202), token("p1", 3_201, 3_600));
     for (age, change) in [
-        (3_210, (|_| ()) as fn(&mut RequestCounts)),
+        (3_210, (|_| ()) as Plus),
         (3_270, |of| {
             of.unauthorized = 99;
         }),

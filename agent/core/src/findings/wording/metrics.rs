@@ -11,20 +11,20 @@ use crate::world::Facts;
 use crate::world::kubelet::metrics::{Increase, MetricsShown, MetricsSign, RequestCounts};
 
 /// What they show about this fault.
-pub(super) fn of(fault: TokenFault, facts: &Facts<'_>) -> Option<MetricsShown> {
+pub(super) fn of<'a>(fault: TokenFault, facts: &Facts<'a>) -> Option<MetricsShown<'a>> {
     facts.kubelet.metrics.filter(|_| logged::is_of_rotation(fault))
 }
 
 /// The sentence, with a space before it; empty if they show nothing.
-pub(super) fn sentence(shown: &MetricsShown) -> String {
-    let requests = shown.increase.map(|of| of.counted.requests).unwrap_or_default();
+pub(super) fn sentence(shown: &MetricsShown<'_>) -> String {
+    let requests = shown.increase().map(|of| of.counted.requests).unwrap_or_default();
     match shown.sign {
         Some(sign) => {
             let (cause, beside) = (cause(sign), beside(sign, shown));
             let proof = proof(sign, &requests, shown);
             format!(" Most likely, {cause}. kubelet's metrics show this: {proof}.{beside}")
         }
-        None => shown.increase.as_ref().map(hint).unwrap_or_default(),
+        None => shown.increase().map(hint).unwrap_or_default(),
     }
 }
 
@@ -43,8 +43,8 @@ const CANNOT_VERIFY: &str = "kubelet does not reach the API server, or that does
                              kubelet's own credential";
 
 /// What the metrics counted, or what kubelet answered.
-fn proof(sign: MetricsSign, requests: &RequestCounts, shown: &MetricsShown) -> String {
-    let over = shown.increase.map_or(shown.lasts, |increase| increase.over);
+fn proof(sign: MetricsSign, requests: &RequestCounts, shown: &MetricsShown<'_>) -> String {
+    let over = shown.increase().map_or(shown.lasts(), |increase| increase.over);
     let all = plural(requests.all(), "request");
     match sign {
         MetricsSign::CertificateExpired => EXPIRED.to_owned(),
@@ -58,12 +58,12 @@ fn proof(sign: MetricsSign, requests: &RequestCounts, shown: &MetricsShown) -> S
             format!("the API server answered 429 to {} of {all} in {over}", requests.throttled)
         }
         MetricsSign::NotRunning => {
-            format!("nothing has listened at its port for {}", shown.lasts)
+            format!("nothing has listened at its port for {}", shown.lasts())
         }
         MetricsSign::CannotVerify => format!(
             "it has not accepted this agent's token for {}, although it did before and the API \
              server still does",
-            shown.lasts
+            shown.lasts()
         ),
     }
 }
@@ -72,7 +72,7 @@ const EXPIRED: &str = "its time is over by this node's clock, and no look shows 
                        API server accepted since";
 
 /// What this agent sees that differs.
-fn beside(sign: MetricsSign, shown: &MetricsShown) -> &'static str {
+fn beside(sign: MetricsSign, shown: &MetricsShown<'_>) -> &'static str {
     let reaches = shown.reaches_api.filter(|_| sign == MetricsSign::Unanswered);
     logged::own_reach(reaches)
 }
@@ -99,9 +99,9 @@ fn hint(increase: &Increase) -> String {
 }
 
 /// The evidence: what is shown, and what was counted between the last two looks.
-pub(super) fn evidence(shown: &MetricsShown) -> Attributes {
+pub(super) fn evidence(shown: &MetricsShown<'_>) -> Attributes {
     let sign = shown.sign.map_or("no cause", MetricsSign::name);
-    let counted = shown.increase.as_ref().map(of_increase).unwrap_or_default();
+    let counted = shown.increase().map(of_increase).unwrap_or_default();
     Attributes::new().with("kubelet_metrics", sign).and(counted)
 }
 

@@ -78,7 +78,7 @@ fn hidden_volume(
         Suspicion::Files(errno) => unreadable_files(errno),
     };
     let directory = at.join(PROJECTED).join(volume);
-    Some(spot(&names::text(&pod.name), &names::text(&volume), &directory, reason))
+    Some(spot(&names::text(&pod.name), &names::text(volume), &directory, reason))
 }
 
 fn spot(pod_uid: &str, volume: &str, directory: &Path, reason: String) -> BlindSpot {

@@ -178,7 +178,7 @@ impl Pod {
         turn: &mut Turn<'_>,
         out: &mut Vec<Observation>,
     ) -> VolumeOutcome {
-        let (pod_uid, volume) = (names::text(&turn.id.name), names::text(&name));
+        let (pod_uid, volume) = (names::text(&turn.id.name), names::text(name));
         let all = Arc::clone(&turn.tools.expected);
         let expected = all.of(&pod_uid, &volume);
         let owner = Owner { pod_uid: &pod_uid, volume: &volume, expected };

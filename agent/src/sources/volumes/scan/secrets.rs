@@ -149,7 +149,7 @@ pub(in crate::sources::volumes) fn legacy(scanner: &Scanner) -> Vec<LegacyToken>
 }
 
 fn of(pod: &OsStr, volume: &OsStr, path: &Path, claims: &LegacyClaims) -> LegacyToken {
-    let (pod_uid, volume) = (names::text(&pod), names::text(&volume));
+    let (pod_uid, volume) = (names::text(pod), names::text(volume));
     let owner = Owner::named(&pod_uid, &volume);
     LegacyToken { key: owner.key(path), claims: claims.clone() }
 }

@@ -90,7 +90,7 @@ impl Volume {
         let files = self.entries.iter().map(Entry::projected);
         (self.tokens() > 0).then(|| TokenVolume {
             pod_uid: names::text(&pod.name).into_owned(),
-            volume: names::text(&name).into_owned(),
+            volume: names::text(name).into_owned(),
             files: files.collect(),
             is_whole: !self.is_truncated && self.entries.iter().all(Entry::is_there),
         })

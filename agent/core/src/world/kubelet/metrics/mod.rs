@@ -10,6 +10,7 @@ mod shown;
 mod tests;
 
 pub use seen::{KubeletCounters, MetricsSeen, RequestCounts};
+use shown::Look;
 pub use shown::{Increase, MetricsShown, MetricsSign};
 
 use crate::base::time::{Delta, Monotonic, Reading};
@@ -43,16 +44,6 @@ pub struct Metrics {
     last: Option<Look>,
 }
 
-/// What the last look showed.
-#[derive(Clone, Copy, Debug)]
-struct Look {
-    sign: Option<MetricsSign>,
-    increase: Option<Increase>,
-    /// Since when the sign is seen.
-    since: Monotonic,
-    at: Monotonic,
-}
-
 impl Metrics {
     /// Of an agent that can ask for them, or cannot.
     pub fn new(is_enabled: bool) -> Self {
@@ -66,7 +57,7 @@ impl Metrics {
     }
 
     fn take_turn(&mut self, is_wanted: bool, now: &Reading) -> bool {
-        if !is_wanted {
+        if !is_wanted && self.last.is_some() {
             self.looks = 0;
         }
         let is_turn = self.next_turn(is_wanted).is_some_and(|next| next <= now.monotonic);
@@ -82,8 +73,13 @@ impl Metrics {
         match self.asked {
             _ if !self.is_enabled => None,
             None => Some(Monotonic::from_nanos(0)), // the agent has just started
-            Some(asked) => is_wanted.then(|| asked + self.wait()),
+            Some(asked) => (is_wanted || self.is_unanswered()).then(|| asked + self.wait()),
         }
+    }
+
+    /// Whether the first look is repeated: a query may be lost, and kubelet may just start.
+    fn is_unanswered(&self) -> bool {
+        self.last.is_none() && self.looks < SOON
     }
 
     fn wait(&self) -> Delta {
@@ -92,15 +88,15 @@ impl Metrics {
     }
 
     /// Takes an answer. Returns whether it shows something else than the one before.
-    pub(super) fn see(&mut self, seen: MetricsSeen, now: &Reading) -> bool {
+    pub(super) fn see(&mut self, seen: &MetricsSeen, now: &Reading) -> bool {
         let before = self.known(now);
         self.last = Some(self.look(seen, now.monotonic).after(before));
         before.and_then(effective) != self.last.and_then(effective)
     }
 
-    fn look(&mut self, seen: MetricsSeen, at: Monotonic) -> Look {
+    fn look(&mut self, seen: &MetricsSeen, at: Monotonic) -> Look {
         let sign = match seen {
-            MetricsSeen::Counters(counters) => return self.counted(counters, at),
+            MetricsSeen::Counters(counters) => return self.counted(*counters, at),
             // Of no right on the metrics it speaks otherwise (403).
             MetricsSeen::Refused(401 | 500) => Some(MetricsSign::CannotVerify),
             MetricsSeen::Closed => Some(MetricsSign::NotRunning),
@@ -123,21 +119,24 @@ impl Metrics {
     }
 
     fn known(&self, now: &Reading) -> Option<Look> {
-        self.last.filter(|look| now.monotonic - look.at <= COUNTS_FOR)
+        self.last.filter(|look| look.counts(now))
     }
 
     /// What they show; nothing without a look that counts.
-    fn shown(&self, reaches_api: Option<bool>, now: &Reading) -> Option<MetricsShown> {
-        let look = self.known(now)?;
+    fn shown(&self, reaches_api: Option<bool>, now: &Reading) -> Option<MetricsShown<'_>> {
+        let look = self.last.as_ref().filter(|look| look.counts(now))?;
         // Without the API server, nobody can tell whether the agent's own token is good.
         let is_good = reaches_api == Some(true);
-        let sign = effective(look).filter(|sign| is_good || *sign != MetricsSign::CannotVerify);
-        let (increase, lasts) = (look.increase, look.at - look.since);
-        Some(MetricsShown { sign, increase, lasts, reaches_api })
+        let sign = effective(*look).filter(|sign| is_good || *sign != MetricsSign::CannotVerify);
+        Some(MetricsShown { sign, look, reaches_api })
     }
 }
 
 impl Look {
+    fn counts(&self, now: &Reading) -> bool {
+        now.monotonic - self.at <= COUNTS_FOR
+    }
+
     /// With the time since when the sign is seen, if the look before shows it, too.
     fn after(self, before: Option<Self>) -> Self {
         let before = before.filter(|before| self.sign.is_some() && before.sign == self.sign);
@@ -156,16 +155,15 @@ impl World {
     pub(in crate::world) fn kubelet_metrics_seen(
         &mut self,
         now: &Reading,
-        seen: MetricsSeen,
+        seen: &MetricsSeen,
     ) -> Changed {
-        match self.kubelet.metrics.see(seen, now) {
-            true => Changed::node().with(ChangedTokens::All),
-            false => Changed::node(),
-        }
+        let is_new = self.kubelet.metrics.see(seen, now);
+        let tokens = if is_new { ChangedTokens::All } else { ChangedTokens::These(Vec::new()) };
+        Changed::node().with(tokens)
     }
 
     /// What kubelet's metrics show.
-    pub fn kubelet_metrics(&self, now: &Reading) -> Option<MetricsShown> {
+    pub fn kubelet_metrics(&self, now: &Reading) -> Option<MetricsShown<'_>> {
         let is_reached = self.cluster.unreachable().is_none();
         self.kubelet.metrics.shown(self.cluster.age(now).map(|_| is_reached), now)
     }

@@ -2,7 +2,7 @@
 //! a cause that they name is a likely one.
 
 use super::seen::{KubeletCounters, RequestCounts};
-use crate::base::time::Delta;
+use crate::base::time::{Delta, Monotonic};
 use crate::world::kubelet::errors::ErrorCause;
 
 /// Requests from which they show something: kubelet sends more than five in a minute, to renew its
@@ -11,15 +11,35 @@ const ENOUGH: u64 = 3;
 
 /// What kubelet's metrics show now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MetricsShown {
+pub struct MetricsShown<'a> {
     /// The likely cause, if they show one.
     pub sign: Option<MetricsSign>,
-    /// What was counted between the last two looks, if there were two.
-    pub increase: Option<Increase>,
-    /// Since when the sign is seen.
-    pub lasts: Delta,
+    /// The last look.
+    pub(super) look: &'a Look,
     /// Whether this agent reaches the API server; none: it does not ask it.
     pub reaches_api: Option<bool>,
+}
+
+impl<'a> MetricsShown<'a> {
+    /// What was counted between the last two looks, if there were two.
+    pub fn increase(&self) -> Option<&'a Increase> {
+        self.look.increase.as_ref()
+    }
+
+    /// For how long the sign is seen.
+    pub fn lasts(&self) -> Delta {
+        self.look.at - self.look.since
+    }
+}
+
+/// What a look showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Look {
+    pub(super) sign: Option<MetricsSign>,
+    pub(super) increase: Option<Increase>,
+    /// Since when the sign is seen.
+    pub(super) since: Monotonic,
+    pub(super) at: Monotonic,
 }
 
 /// What was counted between two looks.

@@ -20,7 +20,7 @@ fn counters(requests: RequestCounts) -> KubeletCounters {
 fn sign(looks: &[(i64, MetricsSeen)]) -> Option<MetricsSign> {
     let mut metrics = Metrics::new(true);
     for (secs, seen) in looks {
-        let _ = metrics.see(seen.clone(), &at(*secs));
+        let _ = metrics.see(seen, &at(*secs));
     }
     metrics.shown(Some(true), &at(looks.last().unwrap().0)).unwrap().sign
 }
@@ -103,7 +103,7 @@ fn an_old_look_is_no_beginning() {
     let refused = |unauthorized| seen(RequestCounts { unauthorized, ..requests(9) });
     assert_eq!(sign(&[(0, refused(0)), (1_300, refused(9))]), None);
     let mut metrics = Metrics::new(true);
-    let _ = metrics.see(refused(9), &at(0));
+    let _ = metrics.see(&refused(9), &at(0));
     assert_eq!(metrics.shown(None, &at(1_201)), None, "nor does it count for ever");
 }
 
@@ -144,7 +144,7 @@ fn a_kubelet_that_refuses_a_good_token_cannot_ask_about_it() {
     }
     let mut metrics = Metrics::new(true);
     for (secs, seen) in [(0, good()), (60, refused(401)), (160, refused(401))] {
-        let _ = metrics.see(seen, &at(secs));
+        let _ = metrics.see(&seen, &at(secs));
     }
     for reaches in [None, Some(false)] {
         assert_eq!(metrics.shown(reaches, &at(160)).unwrap().sign, None, "its token may be bad");
@@ -155,6 +155,7 @@ fn a_kubelet_that_refuses_a_good_token_cannot_ask_about_it() {
 fn it_is_asked_once_and_then_only_while_somebody_wants_it() {
     let mut metrics = Metrics::new(true);
     assert!(metrics.take_turn(false, &at(0)));
+    let _ = metrics.see(&seen(requests(1)), &at(1));
     assert!((0..9_000).all(|secs| !metrics.take_turn(false, &at(secs))));
     let asked: Vec<i64> = (9_000..12_000).filter(|of| metrics.take_turn(true, &at(*of))).collect();
     let expected = [9_000, 9_060, 9_120, 9_180, 9_240, 9_300, 9_420, 9_660, 10_140, 10_620];
@@ -163,4 +164,11 @@ fn it_is_asked_once_and_then_only_while_somebody_wants_it() {
     assert!(metrics.take_turn(true, &at(12_001)), "another trouble");
     let mut disabled = Metrics::new(false);
     assert!(!disabled.take_turn(true, &at(0)) && disabled.next_turn(true).is_none());
+}
+
+#[test]
+fn the_first_look_is_repeated_a_few_times_until_there_is_an_answer() {
+    let mut metrics = Metrics::new(true);
+    let asked: Vec<i64> = (0..9_000).filter(|of| metrics.take_turn(false, &at(*of))).collect();
+    assert_eq!(asked, [0, 60, 120, 180, 240]);
 }
