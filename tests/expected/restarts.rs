@@ -155,7 +155,7 @@ fn run(acts: &[Act]) -> Result<(), TestCaseError> {
         was_token = path != Path::Gone && (was_token || path == Path::Good);
         let is_accused = agent.is_accused();
         let of = format!("step {step} of {acts:?}: {:#?}", agent.engine.findings());
-        // Where no token ever was, a broken one that is removed is no fault any more.
+        // Where no token ever was, a broken one that is removed ends.
         let is_removed = matches!(act, Act::Break(Instead::Nothing | Instead::Directory));
         let may_end = path != Path::Bad || (is_removed && !was_token);
         prop_assert!(may_end || !accused || is_accused, "resolved in {}", of);

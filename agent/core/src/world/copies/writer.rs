@@ -61,8 +61,8 @@ impl World {
         Some(PodRef::of(tracked, self.cluster.pod(&tracked.key.pod_uid)))
     }
 
-    /// The tokens on this node, with their claims, that `wanted` selects. The claims of a file count
-    /// only if they are about its own pod.
+    /// The tokens on this node, with their claims, that `wanted` selects. The claims of a file
+    /// count only if they are about its own pod.
     fn pods_with(
         &self,
         wanted: impl Fn(&Tracked, &Claims) -> bool,
