@@ -1,6 +1,6 @@
 //! What is reported of a path that should hold a token and does not, also after a restart.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may panic, too
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers may panic, too
 #![allow(clippy::disallowed_methods)] // a test starts programs, measures time and makes folders
 
 #[allow(dead_code)] // not every test that includes this file uses all of it
@@ -152,10 +152,9 @@ fn what_is_in_the_place_of_a_token_is_reported_at_the_first_look() {
                 ("malformed: it holds something other than a token, and held one before", OTHER)
             }
             CutOff => ("malformed: a JWT has 3 parts", "malformed: a JWT has 3 parts"),
-            Pipe | LinkOut | LinkNowhere => (NO_LONGER, NO_FILE),
+            Pipe | LinkOut | LinkNowhere | NoData => (NO_LONGER, NO_FILE),
             Directory | Nothing => (MISSING, MISSING),
             DataNowhere | DataOut => (LINK, LINK),
-            NoData => (NO_LONGER, NO_FILE),
             ShownFile | ShownOut | ShownOther => (ASTRAY, ASTRAY),
         };
         let node = Node::new();
@@ -175,12 +174,12 @@ fn what_is_in_the_place_of_a_token_is_reported_at_the_first_look() {
 /// The same files where nobody expects a token: a ConfigMap may have a key with any name.
 #[test]
 fn where_no_token_is_expected_nothing_is_missed() {
+    use Instead::{CutOff, DataOut, ShownFile, ShownOther, ShownOut};
     for instead in Instead::ALL {
         let node = Node::new();
         instead.put(&node, "p", 1);
         let other = ExpectedTokens::holding(vec![key("other")]);
         let [first, _] = found(&node, other);
-        use Instead::{CutOff, DataOut, ShownFile, ShownOther, ShownOut};
         let is_like_one = matches!(instead, CutOff | DataOut | ShownFile | ShownOther | ShownOut);
         assert_eq!(first.is_empty(), !is_like_one, "{instead:?}: {first:?}");
     }

@@ -94,7 +94,9 @@ impl Agent {
     fn scan(&mut self) {
         let mut out = Vec::new();
         self.scanner.scan(&mut out);
-        out.into_iter().for_each(|observation| self.step(observation));
+        for observation in out {
+            self.step(observation);
+        }
     }
 
     /// Time passes. The engine is woken when it wants to be.

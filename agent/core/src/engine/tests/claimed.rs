@@ -34,7 +34,9 @@ fn pod(running: bool) -> Observation {
     let Observation::Cluster(ClusterSeen::Listed(mut pods)) = listed(None) else {
         return Observation::Tick;
     };
-    pods.iter_mut().for_each(|pod| pod.phase = phase);
+    for pod in &mut pods {
+        pod.phase = phase;
+    }
     Observation::Cluster(ClusterSeen::Listed(pods))
 }
 

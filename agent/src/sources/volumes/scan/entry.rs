@@ -283,10 +283,10 @@ impl Entry {
         reports: &mut Reports<'_>,
     ) {
         let reason = denied::reason(step, errno, place.at.directory, &self.path);
-        if expected != Expected::No {
-            self.report_bad(FileContent::Unreadable { reason }, place.written_at, reports);
-        } else {
+        if expected == Expected::No {
             self.hidden = Some(Box::new((errno, reason)));
+        } else {
+            self.report_bad(FileContent::Unreadable { reason }, place.written_at, reports);
         }
     }
 
