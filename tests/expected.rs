@@ -1,6 +1,6 @@
 //! What is reported of a path that should hold a token and does not, also after a restart.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may panic, too
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers may panic, too
 #![allow(clippy::disallowed_methods)] // a test starts programs, measures time and makes folders
 
 #[allow(dead_code)] // not every test that includes this file uses all of it
@@ -46,10 +46,16 @@ enum Instead {
     DataOut,
     /// `..data` is gone, and what it led to is not.
     NoData,
+    /// A file in the place of the link that containers follow. `..data` has a sound token.
+    ShownFile,
+    /// That link leads out of the volume.
+    ShownOut,
+    /// That link leads to another file.
+    ShownOther,
 }
 
 impl Instead {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 14] = [
         Self::Empty,
         Self::Foreign,
         Self::CutOff,
@@ -61,13 +67,16 @@ impl Instead {
         Self::DataNowhere,
         Self::DataOut,
         Self::NoData,
+        Self::ShownFile,
+        Self::ShownOut,
+        Self::ShownOther,
     ];
 
     /// Puts it in the place of the token of `pod`, in a generation of its own.
     fn put(self, node: &Node, pod: &str, generation: i64) {
         write(node, pod, generation);
         let volume = node.volume(pod).directory().to_owned();
-        let (data, token) = (volume.join("..data"), volume.join("..data/token"));
+        let [data, token, shown] = ["..data", "..data/token", "token"].map(|at| volume.join(at));
         let content = match self {
             Self::Empty => Some(""),
             Self::Foreign => Some("-----BEGIN CERTIFICATE-----"),
@@ -79,6 +88,9 @@ impl Instead {
         }
         match self {
             Self::DataNowhere | Self::DataOut | Self::NoData => fs::remove_file(&data).unwrap(),
+            Self::ShownFile | Self::ShownOut | Self::ShownOther => {
+                fs::remove_file(&shown).unwrap();
+            }
             _ => fs::remove_file(&token).unwrap(),
         }
         match self {
@@ -88,6 +100,9 @@ impl Instead {
             Self::LinkNowhere => symlink("nowhere", token).unwrap(),
             Self::DataNowhere => symlink("..2001_01_01_00_00_00.1", data).unwrap(),
             Self::DataOut => symlink("../../../../..", data).unwrap(),
+            Self::ShownFile => fs::write(shown, "-----BEGIN CERTIFICATE-----").unwrap(),
+            Self::ShownOut => symlink("/etc/hostname", shown).unwrap(),
+            Self::ShownOther => symlink("..data/ca.crt", shown).unwrap(),
             _ => {}
         }
     }
@@ -95,7 +110,10 @@ impl Instead {
 
 /// Has kubelet write a token. Its writer would wait for whoever writes into a named pipe.
 fn write(node: &Node, pod: &str, generation: i64) {
-    let _ = fs::remove_file(node.volume(pod).directory().join("..data"));
+    // Nor does it make a link where something is.
+    for name in ["..data", "token"] {
+        let _ = fs::remove_file(node.volume(pod).directory().join(name));
+    }
     node.write(pod, generation);
 }
 
@@ -124,6 +142,7 @@ fn what_is_in_the_place_of_a_token_is_reported_at_the_first_look() {
     const OTHER: &str = "malformed: it holds something other than a token";
     const NO_FILE: &str = "malformed: it is not a regular file within its volume";
     const NO_LONGER: &str = "malformed: it is no longer a regular file within its volume";
+    const ASTRAY: &str = "malformed: a container finds something else by its path";
     const MISSING: &str = "missing: NoFile";
     const LINK: &str = "unreadable: the volume's link ..data: ";
     for instead in Instead::ALL {
@@ -133,10 +152,10 @@ fn what_is_in_the_place_of_a_token_is_reported_at_the_first_look() {
                 ("malformed: it holds something other than a token, and held one before", OTHER)
             }
             CutOff => ("malformed: a JWT has 3 parts", "malformed: a JWT has 3 parts"),
-            Pipe | LinkOut | LinkNowhere => (NO_LONGER, NO_FILE),
+            Pipe | LinkOut | LinkNowhere | NoData => (NO_LONGER, NO_FILE),
             Directory | Nothing => (MISSING, MISSING),
             DataNowhere | DataOut => (LINK, LINK),
-            NoData => (NO_LONGER, NO_FILE),
+            ShownFile | ShownOut | ShownOther => (ASTRAY, ASTRAY),
         };
         let node = Node::new();
         instead.put(&node, "p", 1);
@@ -155,12 +174,13 @@ fn what_is_in_the_place_of_a_token_is_reported_at_the_first_look() {
 /// The same files where nobody expects a token: a ConfigMap may have a key with any name.
 #[test]
 fn where_no_token_is_expected_nothing_is_missed() {
+    use Instead::{CutOff, DataOut, ShownFile, ShownOther, ShownOut};
     for instead in Instead::ALL {
         let node = Node::new();
         instead.put(&node, "p", 1);
         let other = ExpectedTokens::holding(vec![key("other")]);
         let [first, _] = found(&node, other);
-        let is_like_one = matches!(instead, Instead::CutOff | Instead::DataOut);
+        let is_like_one = matches!(instead, CutOff | DataOut | ShownFile | ShownOther | ShownOut);
         assert_eq!(first.is_empty(), !is_like_one, "{instead:?}: {first:?}");
     }
 }

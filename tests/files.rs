@@ -216,10 +216,10 @@ fn a_volume_whose_data_link_leads_out_is_reported_and_recovers() {
     fs::create_dir(node.root().join("elsewhere")).unwrap();
     fs::write(node.root().join("elsewhere/token"), token(66)).unwrap();
     let mut scanner = node.scanner();
-    let out = "p/vol/token unreadable: the volume's link ..data: it leads out of the volume and was not \
-               followed (EXDEV); kubelet creates no such link: find out what did";
-    let linked = "p/vol/token unreadable: the volume's link ..data: it leads to another link and was \
-                  not followed (ELOOP); kubelet creates no such link: find out what did";
+    let out = "p/vol/token unreadable: the volume's link ..data: it leads out of the volume and \
+               was not followed (EXDEV); kubelet creates no such link: find out what did";
+    let linked = "p/vol/token unreadable: the volume's link ..data: it leads to another link \
+                  and was not followed (ELOOP); kubelet creates no such link: find out what did";
     let absolute = node.root().join("elsewhere").display().to_string();
     let ways = [
         (absolute.as_str(), out),

@@ -94,7 +94,9 @@ impl Agent {
     fn scan(&mut self) {
         let mut out = Vec::new();
         self.scanner.scan(&mut out);
-        out.into_iter().for_each(|observation| self.step(observation));
+        for observation in out {
+            self.step(observation);
+        }
     }
 
     /// Time passes. The engine is woken when it wants to be.
@@ -155,7 +157,7 @@ fn run(acts: &[Act]) -> Result<(), TestCaseError> {
         was_token = path != Path::Gone && (was_token || path == Path::Good);
         let is_accused = agent.is_accused();
         let of = format!("step {step} of {acts:?}: {:#?}", agent.engine.findings());
-        // Where no token ever was, nothing is wrong any more once a broken one is removed.
+        // Where no token ever was, a broken one that is removed ends.
         let is_removed = matches!(act, Act::Break(Instead::Nothing | Instead::Directory));
         let may_end = path != Path::Bad || (is_removed && !was_token);
         prop_assert!(may_end || !accused || is_accused, "resolved in {}", of);

@@ -23,7 +23,7 @@ fn token_source() -> Value {
     json!({"serviceAccountToken": {"path": "token", "expirationSeconds": 3_600}})
 }
 
-/// Exit status, and the codes of the findings about `pod` at warning or above.
+/// Exit status, and the codes of the findings about the file of `pod` at warning or above.
 fn checked(node: &Node, server: &ApiServer, pod: &str) -> (Option<i32>, Vec<String>) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tokenwatch"));
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
@@ -33,7 +33,10 @@ fn checked(node: &Node, server: &ApiServer, pod: &str) -> (Option<i32>, Vec<Stri
     let output = output.unwrap();
     let checked: Value = serde_json::from_slice(&output.stdout).unwrap();
     let is_it = |finding: &&Value| {
-        finding["severity"] != "info" && finding["subject"]["pod"]["uid"].as_str() == Some(pod)
+        let of_file = ["token.malformed", "token.missing", "token.unreadable"];
+        let is_of_file = of_file.iter().any(|code| finding["code"] == *code);
+        let is_of_pod = finding["subject"]["pod"]["uid"].as_str() == Some(pod);
+        is_of_file && is_of_pod && finding["severity"] != "info"
     };
     let found = checked["findings"].as_array().unwrap().iter().filter(is_it);
     let codes = found.map(|finding| finding["code"].as_str().unwrap().to_owned());

@@ -10,6 +10,7 @@ use tokenwatch_core::findings::{Code, Finding, Remedy, Severity, Subject};
 use tokenwatch_core::ledger::{self, Alert, AlertEvent, FILE};
 use tokenwatch_core::world::Learned;
 use tokenwatch_core::world::readers::{Habit, HabitKey, KnownHabit};
+use tokenwatch_core::world::tokens::TokenKey;
 use tokio::sync::watch;
 
 use super::write::{File, replace};
@@ -244,4 +245,60 @@ fn habits_are_restored_and_one_that_nobody_knows_costs_nothing() {
     let text = std::fs::read_to_string(&path).unwrap().replace("\"once\"", "\"newer\"");
     std::fs::write(&path, text).unwrap();
     assert_eq!(read(directory.path(), "n1").unwrap().habits, []);
+}
+
+fn key(pod: &str) -> TokenKey {
+    TokenKey { pod_uid: pod.into(), volume: "v".into(), path: "token".into() }
+}
+
+#[test]
+fn the_paths_that_held_a_token_are_restored() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = File { directory: directory.path().to_owned(), node: "n1".to_owned() };
+    let learned = Learned { habits: Vec::new(), held: vec![key("a"), key("b")] };
+    file.write(&BTreeMap::new(), &learned).unwrap();
+    assert_eq!(read(directory.path(), "n1").unwrap().held, learned.held);
+    let path = directory.path().join(FILE);
+    let text = std::fs::read_to_string(&path).unwrap().replace("\"held\":[", "\"held\":[7,{},");
+    std::fs::write(&path, text).unwrap();
+    assert_eq!(read(directory.path(), "n1").unwrap().held, learned.held, "one that is none");
+}
+
+/// As an earlier version wrote it.
+#[test]
+fn a_finding_with_a_trace_shows_that_its_path_held_a_token() {
+    let subject = r#"{"token": {"pod": {"namespace": null, "name": null, "uid": "a"},
+        "volume": "v", "path": "token"}}"#;
+    let trace = r#"{"trace_id": "0af7651916cd43dd8448eb211c80319c",
+        "span_id": "b7ad6b7169203331"}"#;
+    let about = |trace: &str| {
+        let finding = FINDING.replace(r#"{"node": {"node": "n1"}}"#, subject);
+        let finding = finding.replace(r#""trace": null"#, &format!(r#""trace": {trace}"#));
+        read_from(&content(1, "n1", &[&finding])).unwrap()
+    };
+    let state = about(trace);
+    assert_eq!((state.skipped.len(), state.held), (0, vec![key("a")]));
+    assert_eq!(about("null").held, []);
+}
+
+/// Names can be as long as the file system allows, and a finding as long as what it quotes.
+#[test]
+fn no_file_is_written_that_a_reader_would_not_take() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = File { directory: directory.path().to_owned(), node: "n1".to_owned() };
+    let long = |nth: usize| key(&format!("{nth:0>4000}"));
+    let learned = Learned { habits: Vec::new(), held: (0..2_048).map(long).collect() };
+    let finding = |nth: usize| {
+        let (id, restored) = ledger::after(&alert(AlertEvent::Raised));
+        let mut restored = restored.unwrap();
+        restored.finding.summary = "s".repeat(9_000);
+        let is_last = nth == 999;
+        restored.finding.severity = if is_last { Severity::Critical } else { Severity::Info };
+        (tokenwatch_core::findings::FindingId(format!("{}{nth}", id.0)), restored)
+    };
+    file.write(&(0..1_000).map(finding).collect(), &learned).unwrap();
+    let state = read(directory.path(), "n1").unwrap();
+    assert!((100..1_000).contains(&state.findings.len()), "{}", state.findings.len());
+    assert_eq!(state.findings[0].finding.severity, Severity::Critical, "the most severe first");
+    assert!((100..2_048).contains(&state.held.len()), "{}", state.held.len());
 }

@@ -47,7 +47,7 @@ const PROGRAM: &str = r#"
 pub fn workloads() -> String {
     let program = PROGRAM.replace("{net}", NET);
     format!(
-        r#"apiVersion: v1
+        r"apiVersion: v1
 kind: ServiceAccount
 metadata: {{name: multus}}
 ---
@@ -81,7 +81,7 @@ spec:
             sources:
               - serviceAccountToken: {{path: token, expirationSeconds: 600}}
               - configMap: {{name: kube-root-ca.crt, items: [{{key: ca.crt, path: ca.crt}}]}}
-"#
+"
     )
 }
 

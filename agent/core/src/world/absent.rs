@@ -133,6 +133,9 @@ impl World {
     pub(super) fn missing(&mut self, now: &Reading, key: TokenKey, absence: Absence) -> Changed {
         self.cluster.has_directory(&key.pod_uid);
         let (tracked, _) = self.tokens.remove(&key);
+        if tracked.as_ref().is_some_and(|token| token.current.is_some()) {
+            self.absent.expected.hold(&key);
+        }
         self.absent.set(now, &key, absence, tracked.as_deref());
         self.copies.pod(&key.pod_uid, true, now);
         let event = tracked.map(Event::Gone);

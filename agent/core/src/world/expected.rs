@@ -6,12 +6,13 @@ use super::{Changed, World};
 use crate::base::time::Reading;
 use crate::world::cluster::{Phase, Pod, PodStage};
 use crate::world::readers::KnownHabit;
-use crate::world::tokens::{Absence, MAX_TOKENS, TokenKey, Tracked};
+use crate::world::tokens::{MAX_TOKENS, TokenKey, Tracked};
 
 /// The expected tokens.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Expected {
-    /// Those that an earlier agent saw, until their volumes are gone.
+    /// Those that an earlier agent saw, and those that were good or broken and are not known as
+    /// tokens now, until their volumes are gone.
     held: BTreeSet<TokenKey>,
     /// Those for which the source of token files was asked last.
     asked: BTreeSet<TokenKey>,
@@ -34,6 +35,13 @@ impl Expected {
         self.is_new = true;
     }
 
+    /// A token is at `key`, or was until now, and need not stay known as one.
+    pub(super) fn hold(&mut self, key: &TokenKey) {
+        if self.held.len() < MAX_TOKENS {
+            self.held.insert(key.clone());
+        }
+    }
+
     /// The file at `key` is gone with its volume.
     pub(super) fn gone(&mut self, key: &TokenKey) {
         self.held.remove(key);
@@ -54,15 +62,10 @@ impl World {
     }
 
     fn held(&self) -> BTreeSet<TokenKey> {
-        let is_token = |tracked: &&Tracked| {
-            let is_broken = tracked.trouble.as_ref().is_some_and(|trouble| trouble.malformed);
-            tracked.current.is_some() || is_broken
-        };
+        let is_token = |tracked: &&Tracked| tracked.current.is_some();
         let tokens = self.tokens.iter().filter(is_token).map(|tracked| &tracked.key);
-        let absent = self.absent.iter().filter(|absent| was_there(absent.absence));
-        let before = self.absent.expected.held.iter().filter(|key| !self.is_gone(key));
-        let all = tokens.chain(absent.map(|absent| &absent.key)).chain(before);
-        all.take(MAX_TOKENS).cloned().collect()
+        let others = self.absent.expected.held.iter().filter(|key| !self.is_gone(key));
+        others.chain(tokens).take(MAX_TOKENS).cloned().collect()
     }
 
     /// After a report about pods: the paths at which they should have a token by their specs and
@@ -94,13 +97,5 @@ impl World {
     fn may_run(&self, pod: &Pod, now: &Reading) -> bool {
         let is_active = self.cluster.stage(&pod.uid, None, now) == PodStage::Active;
         is_active && !matches!(pod.phase, Phase::Succeeded | Phase::Failed)
-    }
-}
-
-/// Whether an absent token was there, or can only have been.
-fn was_there(absence: Absence) -> bool {
-    match absence {
-        Absence::NoFile | Absence::Emptied => true,
-        Absence::NotFound | Absence::EmptyVolume => false,
     }
 }

@@ -225,6 +225,9 @@ impl World {
         if let FileContent::Missing(absence) = seen.content {
             return self.missing(now, seen.key, absence);
         }
+        if matches!(seen.content, FileContent::Malformed { .. }) {
+            self.absent.expected.hold(&seen.key);
+        }
         let (key, directory) = (seen.key.clone(), seen.directory.clone());
         let was_absent = self.appeared(&key);
         let long_life = self.long_life(&key);

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
-use nix::sys::stat::{FileStat, SFlag, fstat};
+use nix::fcntl::{AtFlags, OFlag};
+use nix::sys::stat::{FileStat, SFlag, fstat, fstatat};
 use tokenwatch_core::world::tokens::{
     Claims, Decoded, LegacyClaims, MAX_TOKEN_BYTES, Malformed, ParsedToken, Scratch, Signature,
     TokenIdentity, decode,
@@ -318,6 +318,23 @@ impl Reader {
     pub(crate) fn leads_to_file(&mut self, volume: BorrowedFd<'_>, path: &Path) -> bool {
         let target = self.opener.open(volume, path, OFlag::O_PATH, Links::Beneath);
         target.and_then(fstat).is_ok_and(|stat| is_regular(&stat))
+    }
+
+    /// Whether `path` of the volume, as a container sees it, leads to the file at `path` of the
+    /// open directory. None is opened. An error: there is no such path in the volume, or the agent
+    /// cannot tell.
+    pub(crate) fn shows(&mut self, at: &At<'_>, path: &Path) -> nix::Result<bool> {
+        let mut id = |path: &Path| {
+            let target = self.opener.open(at.volume, path, OFlag::O_PATH, Links::Beneath)?;
+            fstat(&target).map(|stat| (stat.st_dev, stat.st_ino))
+        };
+        let plain = fstatat(at.directory, path, AtFlags::AT_SYMLINK_NOFOLLOW);
+        let plain = plain.ok().filter(is_regular).map(|stat| (stat.st_dev, stat.st_ino));
+        match (id(path), plain.map_or_else(|| id(&at.base.join(path)), Ok)) {
+            (Ok(shown), Ok(real)) => Ok(shown == real),
+            (Err(Errno::EXDEV | Errno::ELOOP | Errno::ENOTDIR), Ok(_)) => Ok(false),
+            (Err(errno), _) | (_, Err(errno)) => Err(errno),
+        }
     }
 
     /// Whether the link `path` leads out of the volume, whether or not its target exists.

@@ -34,7 +34,9 @@ fn pod(running: bool) -> Observation {
     let Observation::Cluster(ClusterSeen::Listed(mut pods)) = listed(None) else {
         return Observation::Tick;
     };
-    pods.iter_mut().for_each(|pod| pod.phase = phase);
+    for pod in &mut pods {
+        pod.phase = phase;
+    }
     Observation::Cluster(ClusterSeen::Listed(pods))
 }
 
@@ -142,7 +144,8 @@ proptest! {
         listed in prop::option::of(any::<bool>()),
         age in 100..6_000i64,
     ) {
-        let is_of_pod = in_volume.binding.pod.as_ref().is_some_and(|pod| pod.uid.as_deref() == Some("p1"));
+        let claimed = in_volume.binding.pod.as_ref().and_then(|pod| pod.uid.as_deref());
+        let is_of_pod = claimed == Some("p1");
         let listed = listed.map(pod).into_iter();
         let of_files = [file(in_volume, None), copy(in_copy)];
         for finding in found(listed.chain(of_files).collect(), age) {

@@ -70,9 +70,12 @@ pub(super) const FUTURE_DATED: Entry = Entry {
 pub(super) const MALFORMED: Entry = Entry {
     meaning: "The pod presents bytes that no API server accepts.",
     found_by: "The file does not decode as a service-account token, although it is the token of a \
-            kube-api-access-* volume, the same path held a token before, or the content starts \
-            like a token. Or the signature does not fit the key that the token names, which the \
-            API server publishes (needs access to the Kubernetes API).",
+            kube-api-access-* volume, the same path held a token before (also before a restart of \
+            the agent), the pod's spec has a serviceAccountToken there (needs access to the \
+            Kubernetes API), or the content starts like a token. Or the path leads out of the \
+            volume, to no file, or to another file than the one that kubelet wrote. Or \
+            the signature does not fit the key that the token names, which the API server \
+            publishes (needs access to the Kubernetes API).",
     severity: "warning",
     action: "Find out what writes the file. If the file is in kubelet's projected volume, delete \
             the pod: kubelet then writes a new file.",
@@ -82,7 +85,7 @@ pub(super) const UNREADABLE: Entry = Entry {
     meaning: "The agent cannot judge this token.",
     found_by: "The agent fails to open or read the file, for longer than a replacement of the file \
             takes. One finding names the volume's token; other files are no tokens. Or the \
-            volume's ..data link leads out of the volume.",
+            volume's ..data link leads out of the volume, or nowhere.",
     severity: "warning",
     action: "Give the agent CAP_DAC_READ_SEARCH, or run it as root. Mount the kubelet directory \
             into it, read-only and with HostToContainer propagation.",
@@ -92,8 +95,9 @@ pub(super) const MISSING: Entry = Entry {
     meaning: "A pod should have this token, and the file is not on the node. A container that \
             starts now fails or waits. A container that runs keeps its mount of the volume, and \
             kubelet no longer renews the token in it.",
-    found_by: "kubelet's own volume (kube-api-access-*) has files and no token. Or a volume that \
-            held a token is empty. Or the spec of a running pod has a serviceAccountToken source, \
+    found_by: "A volume has files and not the token that belongs in it: that of kubelet's own \
+            volume (kube-api-access-*), or one that it held before. Or a volume that held a token \
+            is empty. Or the spec of a running pod has a serviceAccountToken source, \
             and the agent finds no token at its path (needs access to the Kubernetes API). The \
             agent waits at least ten seconds, and five minutes after the machine started. Without \
             access to the API, one finding about the node lists volumes that were empty from the \

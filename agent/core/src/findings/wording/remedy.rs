@@ -214,7 +214,9 @@ pub(super) fn renew_pods(pod: &PodRef) -> Option<String> {
     ))
 }
 
+/// Shows the pod, if anything names it.
 pub(super) fn describe_pod(pod: &PodRef) -> Option<String> {
+    pod.name.as_ref()?;
     by_name("describe pod", pod)
 }
 

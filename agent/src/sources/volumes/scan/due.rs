@@ -1,35 +1,53 @@
-//! Where a volume should have a token, and has none.
+//! Where a volume should have a token, and has none. For a sound volume, nothing is allocated here.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::context::Owner;
 use super::entry::Entry;
 use crate::sources::volumes::layout;
 
-/// The paths at which the volume should have a token: where one was, and where one is expected.
-pub(super) fn due(entries: &[Entry], lost: &[PathBuf], owner: Owner<'_>) -> BTreeSet<PathBuf> {
-    let was = entries.iter().filter(|entry| entry.was_token()).map(|entry| entry.path().to_owned());
-    was.chain(lost.iter().cloned()).chain(owner.expected_paths().cloned()).collect()
+/// What a volume is known to have held, and what is expected in it.
+#[derive(Clone, Copy)]
+pub(super) struct Due<'a> {
+    pub(super) entries: &'a [Entry],
+    /// The tokens that were in it, while it has no file.
+    pub(super) lost: &'a [PathBuf],
+    pub(super) owner: Owner<'a>,
 }
 
-/// The same, with what was taken for a broken token, and the token of kubelet's own volume, which
-/// nobody need have seen yet.
-pub(super) fn tokens(entries: &[Entry], lost: &[PathBuf], owner: Owner<'_>) -> BTreeSet<PathBuf> {
-    let accused = entries.iter().filter(|entry| entry.is_accused());
-    let accused = accused.map(|entry| entry.path().to_owned());
-    let own = owner.is_api_access().then(|| PathBuf::from(layout::TOKEN));
-    due(entries, lost, owner).into_iter().chain(accused).chain(own).collect()
-}
+impl<'a> Due<'a> {
+    /// The paths at which the volume should have a token: where one was, and where one is expected.
+    fn paths(self) -> impl Iterator<Item = &'a Path> {
+        let was = self.entries.iter().filter(|entry| entry.was_token()).map(Entry::path);
+        let lost = self.lost.iter().map(PathBuf::as_path);
+        was.chain(lost).chain(self.owner.expected_paths().map(PathBuf::as_path))
+    }
 
-/// Those that are not among the files of the volume. Of kubelet's own volume also the token that
-/// nobody has seen yet, if what kubelet writes beside it is there.
-pub(super) fn absent(
-    paths: &[PathBuf],
-    mut due: BTreeSet<PathBuf>,
-    owner: Owner<'_>,
-) -> Vec<PathBuf> {
-    let is_written = paths.iter().any(|path| layout::is_beside_token(path));
-    due.extend((is_written && owner.is_api_access()).then(|| PathBuf::from(layout::TOKEN)));
-    due.into_iter().filter(|path| !paths.contains(path)).collect()
+    /// Whether anything at this path takes the place of a token, or of what was taken for a broken
+    /// one.
+    pub(super) fn is_token(self, path: &Path) -> bool {
+        let is_accused = |entry: &Entry| entry.is_accused() && entry.path() == path;
+        self.owner.expects_token(path)
+            || self.paths().any(|due| due == path)
+            || self.entries.iter().any(is_accused)
+    }
+
+    /// All of these paths, with that of kubelet's own token, which nobody need have seen yet.
+    pub(super) fn tokens(self) -> BTreeSet<PathBuf> {
+        let accused = self.entries.iter().filter(|entry| entry.is_accused()).map(Entry::path);
+        let own = self.owner.is_api_access().then(|| Path::new(layout::TOKEN));
+        self.paths().chain(accused).chain(own).map(Path::to_owned).collect()
+    }
+
+    /// Those that are not among the files of the volume. Of kubelet's own volume also the token
+    /// that nobody has seen yet, if what kubelet writes beside it is there.
+    pub(super) fn absent(self, paths: &[PathBuf]) -> Vec<PathBuf> {
+        let is_written = paths.iter().any(|path| layout::is_beside_token(path));
+        let is_own = is_written && self.owner.is_api_access();
+        let due = self.paths().chain(is_own.then(|| Path::new(layout::TOKEN)));
+        let is_absent = |due: &&Path| !paths.iter().any(|path| path == due);
+        let absent: BTreeSet<&Path> = due.filter(is_absent).collect();
+        absent.into_iter().map(Path::to_owned).collect()
+    }
 }

@@ -10,10 +10,11 @@ use tokenwatch_core::world::tokens::{LegacyClaims, ParsedToken, SignatureResult,
 
 use super::context::{Owner, Reports, Scan};
 use super::denied;
-use super::opened::{is_own_limit, stamp_at};
+use super::found::{ASTRAY, Expected, Found, found, legacy, malformed_because, not_a_file};
+use super::opened::stamp_at;
 use super::stamps::{Moment, TrustedStamp};
 use crate::sources::token_volumes::ProjectedFile;
-use crate::sources::tokens::{At, Checked, Look, Other, Stamp};
+use crate::sources::tokens::{At, Checked};
 
 /// What is known of a file.
 #[derive(Debug)]
@@ -36,6 +37,15 @@ pub(super) struct Entry {
     /// Something broken was reported in the place of a token.
     is_accused: bool,
     presence: Presence,
+    /// The stamp of its first name in the volume, if that leads to it.
+    shown: Option<TrustedStamp>,
+    /// Whether somebody has looked where that leads in this scan.
+    is_placed: bool,
+}
+
+/// The first name of a path.
+pub(super) fn first(path: &Path) -> &Path {
+    path.iter().next().map_or(path, Path::new)
 }
 
 /// What the volume has at the path of an entry.
@@ -47,6 +57,8 @@ pub(super) enum Presence {
     Odd,
     /// Nothing, and a token should be there.
     Absent,
+    /// A file, and a container finds something else by the path.
+    Astray,
 }
 
 #[derive(Debug, PartialEq)]
@@ -57,20 +69,6 @@ enum Held {
     Other,
     /// What was reported about it.
     Bad(FileContent),
-}
-
-/// What a look at a file means.
-#[allow(clippy::large_enum_variant)] // lives on the stack; a box would be an allocation per file
-enum Found<'a> {
-    Token(Stamp, ParsedToken<'a>, Option<Checked>),
-    /// Something that never was a bound token.
-    Other(Stamp, Other),
-    /// To be reported.
-    Bad(FileContent),
-    /// It cannot be read, and may be anything.
-    Hidden(&'static str, Errno),
-    /// Not a file, and never was a token.
-    Nothing,
 }
 
 /// The generation that is scanned.
@@ -94,6 +92,17 @@ impl Entry {
             legacy: None,
             is_accused: false,
             presence: Presence::File,
+            shown: None,
+            is_placed: false,
+        }
+    }
+
+    /// Whether it can only be a token.
+    fn expected(&self, owner: Owner<'_>) -> Expected {
+        match self.is_accused || owner.expects_token(&self.path) {
+            _ if self.was_token => Expected::Was,
+            true => Expected::Is,
+            false => Expected::No,
         }
     }
 
@@ -102,9 +111,47 @@ impl Entry {
         self.presence = presence;
     }
 
+    pub(super) fn presence(&self) -> Presence {
+        self.presence
+    }
+
+    /// Begins a scan, in which nobody has looked yet where its path leads.
+    pub(super) fn begin(&mut self, presence: Presence) {
+        (self.presence, self.shown, self.is_placed) = (presence, None, false);
+    }
+
+    /// Somebody looks where its path leads.
+    pub(super) fn set_placed(&mut self) {
+        self.is_placed = true;
+    }
+
+    pub(super) fn is_placed(&self) -> bool {
+        self.is_placed
+    }
+
     /// For those who follow its readers.
     pub(super) fn projected(&self) -> ProjectedFile {
         ProjectedFile { path: self.path.clone(), is_token: self.is_token() }
+    }
+
+    /// The stamp of its first name in the volume, where that leads to the file.
+    pub(super) fn set_shown(&mut self, stamp: Option<TrustedStamp>) {
+        self.shown = stamp;
+    }
+
+    /// Whether a container still finds it: its first name in the volume has not changed. `path` is
+    /// that of the volume.
+    pub(super) fn is_shown(
+        &self,
+        parent: BorrowedFd<'_>,
+        path: &mut PathBuf,
+        moment: Moment,
+    ) -> bool {
+        let Some(known) = self.shown else { return !self.is_token() };
+        path.push(first(&self.path));
+        let is_current = known.is_current(stamp_at(parent, path), moment);
+        path.pop();
+        is_current
     }
 
     /// Whether there is a file, as far as the agent can see.
@@ -181,8 +228,12 @@ impl Entry {
     pub(super) fn scan(&mut self, place: &Place<'_>, scan: &mut Scan<'_>) -> nix::Result<()> {
         let now = || stamp_at(place.at.directory, &self.path);
         let is_current = || self.stamp.is_some_and(|known| known.is_current(now(), place.moment));
-        let expected = Expected::new(self, scan.reports.owner);
-        let is_settled = self.held != Held::Other || expected == Expected::No;
+        let expected = self.expected(scan.reports.owner);
+        let is_settled = match self.held {
+            Held::Other => expected == Expected::No,
+            Held::Token(_) => self.presence == Presence::File,
+            Held::Unknown | Held::Bad(_) => true,
+        };
         if !self.wants_check(scan.reader.keys_version()) && is_settled && is_current() {
             return Ok(());
         }
@@ -193,6 +244,7 @@ impl Entry {
                 found(scan.reader.look(&place.at, &self.path, self.checked), expected)?
             }
             Presence::Odd => Found::Bad(not_a_file(expected)),
+            Presence::Astray => malformed_because(ASTRAY),
             Presence::Absent => Found::Bad(FileContent::Missing(Absence::NoFile)),
         };
         self.set(found, expected, place, &mut scan.reports);
@@ -231,10 +283,10 @@ impl Entry {
         reports: &mut Reports<'_>,
     ) {
         let reason = denied::reason(step, errno, place.at.directory, &self.path);
-        if expected != Expected::No {
-            self.report_bad(FileContent::Unreadable { reason }, place.written_at, reports);
-        } else {
+        if expected == Expected::No {
             self.hidden = Some(Box::new((errno, reason)));
+        } else {
+            self.report_bad(FileContent::Unreadable { reason }, place.written_at, reports);
         }
     }
 
@@ -301,78 +353,4 @@ impl Entry {
 /// What the signature showed: a new check that shows the same is nothing to report.
 fn result(checked: Option<Checked>) -> Option<SignatureResult> {
     checked.map(|checked| checked.signature.result)
-}
-
-/// Whether a file can only be a token.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Expected {
-    /// It held one before.
-    Was,
-    /// It is in the place of a token, or something broken in it was taken for one.
-    Is,
-    /// It may be anything.
-    No,
-}
-
-impl Expected {
-    fn new(entry: &Entry, owner: Owner<'_>) -> Self {
-        match entry.is_accused || owner.expects_token(&entry.path) {
-            _ if entry.was_token => Self::Was,
-            true => Self::Is,
-            false => Self::No,
-        }
-    }
-}
-
-/// What a look at a file means where a token is expected, or is not. An error: the file does not
-/// exist any more, or the agent reached one of its own resource limits.
-fn found(look: Look<'_>, expected: Expected) -> nix::Result<Found<'_>> {
-    match (look, expected) {
-        (Look::Token(stamp, token, checked), _) => Ok(Found::Token(stamp, token, checked)),
-        (Look::Malformed(malformed), _) => Ok(malformed_because(&malformed.to_string())),
-        (Look::Other(stamp, other), expected) => {
-            let why = not_token(&other, expected);
-            Ok(why.map_or(Found::Other(stamp, other), malformed_because))
-        }
-        (Look::Refused(_), Expected::No) => Ok(Found::Nothing),
-        (Look::Refused(_), Expected::Was | Expected::Is) => Ok(Found::Bad(not_a_file(expected))),
-        (Look::Unreadable(_, errno), _) if is_own_limit(errno) => Err(errno),
-        (Look::Unreadable(step, errno), _) => Ok(Found::Hidden(step, errno)),
-        (Look::Vanished, _) => Err(Errno::ENOENT),
-    }
-}
-
-/// What is in the place of a token is no file, or one out of the volume.
-fn not_a_file(expected: Expected) -> FileContent {
-    let reason = if expected == Expected::Was { NO_LONGER_REGULAR } else { NOT_REGULAR };
-    FileContent::Malformed { reason: reason.to_owned() }
-}
-
-fn legacy(other: Other) -> Option<Box<LegacyClaims>> {
-    match other {
-        Other::Legacy(claims) => Some(claims),
-        Other::Empty | Other::Foreign => None,
-    }
-}
-
-fn malformed_because(reason: &str) -> Found<'static> {
-    Found::Bad(FileContent::Malformed { reason: reason.to_owned() })
-}
-
-const NO_LONGER_REGULAR: &str = "it is no longer a regular file within its volume";
-const NOT_REGULAR: &str = "it is not a regular file within its volume";
-
-/// Why content that is no bound token is wrong; none if it is not. A Secret-based token works.
-fn not_token(other: &Other, expected: Expected) -> Option<&'static str> {
-    match (other, expected) {
-        (_, Expected::No) | (Other::Legacy(_), Expected::Is) => None,
-        (Other::Empty, _) => Some("the file is empty"),
-        (Other::Legacy(_), Expected::Was) => {
-            Some("it holds a Secret-based token, and held a bound token before")
-        }
-        (Other::Foreign, Expected::Was) => {
-            Some("it holds something other than a token, and held one before, sound or broken")
-        }
-        (Other::Foreign, Expected::Is) => Some("it holds something other than a token"),
-    }
 }

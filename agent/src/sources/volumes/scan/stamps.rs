@@ -53,6 +53,13 @@ pub(super) struct TrustedStamp {
     era: u32,
 }
 
+impl Moment {
+    /// The node's clock at that moment.
+    pub(super) fn wall(self) -> Wall {
+        self.wall
+    }
+}
+
 impl ClockEras {
     /// The moment of this reading. Begins a new era if the wall clock was set back.
     pub(super) fn moment(&mut self, now: Reading) -> Moment {

@@ -13,12 +13,12 @@ use tokenwatch_core::world::tokens::LegacyClaims;
 
 use super::context::{Reports, Scan};
 use super::denied;
-use super::due::{absent, due, tokens};
+use super::due::Due;
 use super::entry::{Entry, Place, Presence};
 use super::generation::Generation;
 use super::opened::stamp;
 use super::stamps::Moment;
-use super::{data_link, files};
+use super::{data_link, files, shown};
 use crate::sources::expected::{Places, Why};
 use crate::sources::names;
 use crate::sources::token_volumes::TokenVolume;
@@ -153,6 +153,13 @@ impl Volume {
         generation.is_current(parent, name, path, moment)
             && !self.entries.is_empty()
             && self.entries.iter().all(|entry| entry.is_unchanged(parent, path, moment))
+            && self.is_shown(parent, path, moment)
+    }
+
+    /// Whether containers still find the tokens of the generation at `path`.
+    fn is_shown(&self, parent: BorrowedFd<'_>, path: &mut PathBuf, moment: Moment) -> bool {
+        path.pop();
+        self.entries.iter().all(|entry| entry.is_shown(parent, path, moment))
     }
 
     /// Scans the volume and reports what changed. An error means that the volume itself cannot be
@@ -204,7 +211,7 @@ impl Volume {
         if scan.reader.place(volume, &target).is_ok() {
             return Ok(None);
         }
-        let is_due = !tokens(&self.entries, &self.lost, scan.reports.owner).is_empty();
+        let is_due = !self.due(scan).tokens().is_empty();
         let refused = is_due.then(|| self.refuse(data_link::LEADS_NOWHERE, same, scan));
         refused.map(Some).ok_or(Errno::ENOENT)
     }
@@ -238,6 +245,8 @@ impl Volume {
         let is_flat = self.list(at, link, scan)?;
         let place = Place { at, written_at: link.map(written_at), moment: scan.moment };
         self.entries.iter_mut().try_for_each(|entry| entry.scan(&place, scan))?;
+        let new = self.entries.iter_mut().filter(|entry| entry.is_token());
+        new.into_iter().try_for_each(|entry| shown::check(entry, &place, scan))?;
         self.report_hidden(place.written_at, &mut scan.reports);
         let link = link.filter(|_| is_flat && at.base != Path::new(THE_VOLUME));
         self.generation =
@@ -266,7 +275,7 @@ impl Volume {
     /// anybody's. Where none is known, `..data` itself.
     fn refuse(&mut self, reason: &str, link: Stamp, scan: &mut Scan<'_>) -> Content {
         self.is_truncated = false;
-        let due = tokens(&self.entries, &self.lost, scan.reports.owner);
+        let due = self.due(scan).tokens();
         let is_known = !due.is_empty();
         let paths = if is_known { due.into_iter().collect() } else { vec![PathBuf::from(DATA)] };
         self.set_entries(paths, scan);
@@ -276,6 +285,10 @@ impl Volume {
             entry.report_bad(content, Some(written_at(link)), &mut scan.reports);
         }
         Content::Present
+    }
+
+    fn due<'a>(&'a self, scan: &Scan<'a>) -> Due<'a> {
+        Due { entries: &self.entries, lost: &self.lost, owner: scan.reports.owner }
     }
 
     /// Lists the files of the generation. Returns whether it has no subdirectories.
@@ -288,23 +301,25 @@ impl Volume {
         }
         self.is_truncated = found.is_truncated;
         let owner = scan.reports.owner;
-        let (due, tokens) =
-            (due(&self.entries, &self.lost, owner), tokens(&self.entries, &self.lost, owner));
-        let in_place = |path: &PathBuf| tokens.contains(path);
+        let due = self.due(scan);
+        let in_place = |path: &PathBuf| due.is_token(path);
         let mut paths = found.paths;
         paths.extend(found.outward_links.into_iter().filter(in_place));
         let odd: Vec<PathBuf> = found.odd.into_iter().filter(in_place).collect();
         paths.extend_from_slice(&odd);
         let is_written = link.is_some() || !found.is_bare;
         let can_tell = is_written && !found.is_truncated;
-        let absent = if can_tell { absent(&paths, due, owner) } else { Vec::new() };
+        let absent = if can_tell { due.absent(&paths) } else { Vec::new() };
         paths.extend_from_slice(&absent);
         paths.sort_unstable();
         self.set_entries(paths, scan);
         for entry in &mut self.entries {
             let is_in = |paths: &[PathBuf]| paths.iter().any(|path| path == entry.path());
             let other = if is_in(&odd) { Presence::Odd } else { Presence::File };
-            entry.set_presence(if is_in(&absent) { Presence::Absent } else { other });
+            entry.begin(if is_in(&absent) { Presence::Absent } else { other });
+            if entry.is_token() || owner.expects_token(entry.path()) {
+                shown::place(entry, at, link.map(written_at), scan)?;
+            }
         }
         Ok(found.is_flat)
     }
