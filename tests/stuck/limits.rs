@@ -21,9 +21,9 @@ fn with_too_few_descriptors_the_start_fails_with_a_sentence() {
         command.arg(limit).arg(env!("CARGO_BIN_EXE_tokenwatch")).args(run).arg(node.root());
         let output = finished_command(bare(&mut command));
         assert_eq!(output.status.code(), Some(1), "{descriptors}: {}", error(&output));
-        let said = error(&output);
-        assert!(said.contains("raise the limit of open files"), "{descriptors}: {said}");
-        assert!(!said.contains("panicked"), "{descriptors}: {said}");
+        let printed = error(&output);
+        assert!(printed.contains("raise the limit of open files"), "{descriptors}: {printed}");
+        assert!(!printed.contains("panicked"), "{descriptors}: {printed}");
     }
 }
 
@@ -45,9 +45,9 @@ fn with_too_few_threads_the_start_fails_with_a_sentence() {
         command.args(["run", "--clock-discover", "false", "--root", "/nonexistent"]);
         let output = finished_command(bare(&mut command));
         assert_eq!(output.status.code(), Some(1), "{threads}: {}", error(&output));
-        let said = error(&output);
-        assert!(said.contains("raise the limit of processes"), "{threads}: {said}");
-        assert!(!said.contains("panicked"), "{threads}: {said}");
+        let printed = error(&output);
+        assert!(printed.contains("raise the limit of processes"), "{threads}: {printed}");
+        assert!(!printed.contains("panicked"), "{threads}: {printed}");
     }
 }
 

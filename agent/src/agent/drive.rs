@@ -77,8 +77,9 @@ fn log_health(observation: &Observation) {
 
 fn log_standstill(change: &Standstill) {
     let source = &change.source;
-    match change.since {
-        Some(since) => info!(%source, since = %since.wall.rfc3339(), "a read does not return"),
-        None => info!(%source, "reads return again"),
+    if let Some(since) = change.since {
+        info!(%source, since = %since.wall.rfc3339(), "a read does not return");
+    } else {
+        info!(%source, "reads return again");
     }
 }

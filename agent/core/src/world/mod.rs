@@ -314,15 +314,6 @@ impl World {
         self.visibility.covers(key) && !self.tokens.is_left_out(key)
     }
 
-    /// The moment of which the agent knows the file of this token: `now`, unless the source of token
-    /// files stands still. Then it is when that began, or when it reported the file since.
-    pub fn known_at(&self, key: &TokenKey, now: &Reading) -> Reading {
-        let known = self.visibility.files_known_at(now);
-        let reported = self.tokens.get(key).and_then(|token| token.current.as_ref());
-        let since = reported.map_or(known.monotonic, |of| of.seen.monotonic.max(known.monotonic));
-        now.after((since - now.monotonic).min(Delta::ZERO))
-    }
-
     /// What the agent cannot see, and the tokens that it leaves out.
     pub fn blind_spots(&self) -> Vec<BlindSpot> {
         let left_out = self.tokens.left_out().map(|(first, count)| left_out(first, count));

@@ -110,7 +110,8 @@ impl Visibility {
         self.still.contains_key(FILES)
     }
 
-    /// The moment of which the agent knows the token files: `now`, unless their source stands still.
+    /// The moment of which the agent knows the token files: `now`, unless their source stands
+    /// still.
     pub fn files_known_at(&self, now: &Reading) -> Reading {
         self.known_at(FILES, now)
     }
