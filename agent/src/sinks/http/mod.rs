@@ -2,8 +2,8 @@
 //! page at `/`.
 //!
 //! Plain HTTP/1.1, read-only. [`connections`] limits their number, and [`listen`] their time.
-//! [`respond`] chooses the response. [`throttle`] limits the work for clients to a tenth of a core. The server never
-//! waits for a client while it holds the engine.
+//! [`respond`] chooses the response. [`throttle`] limits the work for clients to a tenth of a core.
+//! The server never waits for a client while it holds the engine.
 
 mod authority;
 mod connections;
