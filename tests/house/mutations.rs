@@ -250,7 +250,11 @@ fn rooms() -> Vec<Mutation> {
         append(pure, "agent/core/src/base/time.rs", "fn stray() { std::fs::read(0); }"),
         append(pure, "agent/core/src/base/time.rs", "async fn stray() {}"),
         append("one_room_reads_proc", "agent/src/sinks/mod.rs", "use procfs::process;"),
-        append("the_encoders_are_pure", "agent/otlp/src/lib.rs", "fn stray() { std::fs::read(0); }"),
+        append(
+            "the_encoders_are_pure",
+            "agent/otlp/src/lib.rs",
+            "fn stray() { std::fs::read(0); }",
+        ),
         append(
             "the_laboratory_is_given_the_time",
             "agent/lab/src/signer.rs",
