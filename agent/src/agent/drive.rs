@@ -47,10 +47,12 @@ impl Drive<'_> {
                 self.step(Observation::Standstill(change));
             }
             let is_due = || self.engine.until_next_wake().is_zero();
-            if let Some(observation) = observation.or_else(|| is_due().then_some(Observation::Tick))
-            {
-                log_health(&observation);
-                self.step(observation);
+            match observation.or_else(|| is_due().then_some(Observation::Tick)) {
+                Some(observation) => {
+                    log_health(&observation);
+                    self.step(observation);
+                }
+                None => self.engine.note_idle(), // or a quiet node would look like a loop that hangs
             }
         }
     }
