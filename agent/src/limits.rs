@@ -91,7 +91,9 @@ fn threads(needed: usize) -> Result<(), TooLow> {
     }
     drop(trying);
     let found = started.len();
-    started.into_iter().for_each(|one| drop(one.join())); // it cannot panic
+    for one in started {
+        drop(one.join()); // it cannot panic
+    }
     refused.map_or(Ok(()), |why| Err(TooLow::Threads(needed, found, why)))
 }
 

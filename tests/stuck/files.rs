@@ -90,6 +90,14 @@ fn a_disk_that_hangs_at_the_start_does_not_hold_up_the_end() {
     agent.signal(Signal::SIGTERM);
     let (status, took, printed) = agent.end();
     assert!(status.success() && took < LONGEST_END, "{status} after {took:?}: {printed}");
+    // Nor does it keep the agent from its work.
+    node.pod("cart", &token(&payload("cart", 700, 600)));
+    let agent = Agent::run(&node, &["--state-dir", state.path().to_str().unwrap()]);
+    let printed = agent.until("token.expired");
+    assert!(printed.contains("the state directory does not answer"), "{printed}");
+    agent.signal(Signal::SIGTERM);
+    let (status, took, printed) = agent.end();
+    assert!(status.success() && took < LONGEST_END, "{status} after {took:?}: {printed}");
 }
 
 /// `tests/restarts` ends agents by SIGTERM.

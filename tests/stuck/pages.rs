@@ -65,7 +65,9 @@ fn neither_page_readers_nor_a_pause_of_the_agent_fail_a_probe() {
     let asked = Instant::now();
     assert_eq!(probe(at, "/readyz").0, 200, "after a pause");
     assert!(asked.elapsed() < SOON, "{:?}", asked.elapsed());
-    all.into_iter().for_each(|one| one.join().unwrap());
+    for one in all {
+        one.join().unwrap();
+    }
     // 5 s of a pause that counted as work would be followed by a rest of 45 s.
     until("a page", || get(at, "/", "").is_some_and(|page| page.status == 200));
     assert!(asked.elapsed() < Duration::from_secs(40), "{:?}", asked.elapsed());

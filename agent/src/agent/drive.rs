@@ -47,10 +47,12 @@ impl Drive<'_> {
                 self.step(Observation::Standstill(change));
             }
             let is_due = || self.engine.until_next_wake().is_zero();
-            if let Some(observation) = observation.or_else(|| is_due().then_some(Observation::Tick))
-            {
-                log_health(&observation);
-                self.step(observation);
+            match observation.or_else(|| is_due().then_some(Observation::Tick)) {
+                Some(observation) => {
+                    log_health(&observation);
+                    self.step(observation);
+                }
+                None => self.engine.note_idle(), // or a quiet node would look like a loop that hangs
             }
         }
     }
@@ -77,8 +79,9 @@ fn log_health(observation: &Observation) {
 
 fn log_standstill(change: &Standstill) {
     let source = &change.source;
-    match change.since {
-        Some(since) => info!(%source, since = %since.wall.rfc3339(), "a read does not return"),
-        None => info!(%source, "reads return again"),
+    if let Some(since) = change.since {
+        info!(%source, since = %since.wall.rfc3339(), "a read does not return");
+    } else {
+        info!(%source, "reads return again");
     }
 }

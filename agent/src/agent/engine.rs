@@ -66,6 +66,11 @@ impl SharedEngine {
         outcome
     }
 
+    /// The loop that steps the engine runs, and has nothing to do.
+    pub(super) fn note_idle(&self) {
+        self.heartbeat.beat(false);
+    }
+
     /// The last reports.
     pub(super) fn close(&self) -> Vec<Report> {
         let mut engine = self.lock();

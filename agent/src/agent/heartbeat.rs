@@ -64,7 +64,7 @@ mod tests {
         heartbeat.beat(true);
         (0..6).for_each(|_| heartbeat.tick());
         let pulse = heartbeat.pulse();
-        assert_eq!((pulse.since, pulse.is_stepping), (Duration::from_secs(60), true));
+        assert_eq!((pulse.since, pulse.is_stepping), (Duration::from_mins(1), true));
         heartbeat.beat(false);
         assert_eq!(heartbeat.pulse().since, Duration::ZERO);
         heartbeat.tick(); // the one during which the process was stopped for hours

@@ -1,4 +1,4 @@
-//! What only this machine can answer: its name, kubelet roots, time servers, and the state file.
+//! What only this machine can answer: its name, kubelet roots and time servers.
 
 use std::path::{Path, PathBuf};
 
@@ -11,15 +11,17 @@ use crate::config::Settings;
 use crate::discovery::roots::given;
 use crate::discovery::time_servers::{self, Discovered, POOL_VOTES};
 use crate::environment::Environment;
-use crate::state_file;
+use crate::state_file::RestoredState;
 
 /// Where the firmware names the vendor of the machine, below the root of the file system.
 const DMI: &str = "sys/class/dmi/id";
 
-/// Looks everything up.
-pub(super) fn look_up(settings: &Settings, node: &str) -> Result<Host, Failure> {
-    let state = settings.state.dir.as_deref();
-    let restored = state.map(|directory| state_file::restore(directory, node)).unwrap_or_default();
+/// Looks everything up but what the previous agent saved.
+pub(super) fn look_up(
+    settings: &Settings,
+    node: &str,
+    restored: RestoredState,
+) -> Result<Host, Failure> {
     Ok(Host {
         node: node.to_owned(),
         servers: time_servers(settings),

@@ -1,8 +1,9 @@
 //! Setup: from settings to a running agent.
 //!
-//! [`host`] looks up what only this machine can answer (its name, kubelet roots, time servers, the
-//! state file). [`plan`] decides what the agent does with it, without any I/O. [`export`] and
-//! [`api_server`] resolve the two remote ends. [`confine`] and [`start`] do what was decided.
+//! [`host`] looks up what only this machine can answer (its name, kubelet roots, time servers), and
+//! [`saved`] takes the state file. [`plan`] decides what the agent does with it, without any I/O.
+//! [`export`] and [`api_server`] resolve the two remote ends. [`confine`] and [`start`] do what was
+//! decided.
 
 mod api_server;
 mod confine;
@@ -10,6 +11,7 @@ mod export;
 mod failure;
 mod host;
 mod plan;
+mod saved;
 mod signals;
 mod start;
 

@@ -12,7 +12,9 @@ use super::api_server::api_server_urls;
 use super::failure::Failure;
 use super::plan::{self, Host};
 use super::signals::stop_signal;
-use super::{api_server, api_server_note, export, host, kubelet_client, node_name, own_otlp};
+use super::{
+    api_server, api_server_note, export, host, kubelet_client, node_name, own_otlp, saved,
+};
 use crate::agent::{self, Plan};
 use crate::config::Settings;
 use crate::config::otlp;
@@ -80,15 +82,13 @@ fn prepared(
     if let Some(note) = api_server_note(settings, environment) {
         info!(note, "using no proxy for the Kubernetes API");
     }
-    // First, because the other agent may still write the state.
-    let lock = settings.state.dir.as_deref().map(state_file::lock);
-    let lock = lock.transpose().map_err(Failure::InUse)?.flatten();
+    let saved = saved::take(settings.state.dir.clone(), &node).map_err(Failure::InUse)?;
     let host = Host {
         api_servers: api_server_urls(settings, environment),
-        ..host::look_up(settings, &node)?
+        ..host::look_up(settings, &node, saved.state)?
     };
     let ways = WaysOut {
-        lock,
+        lock: saved.lock,
         otlp,
         resource,
         http: plan::http_settings(settings),

@@ -15,7 +15,7 @@ use crate::clocks;
 /// minutes: 96 s after it is due, and a healthy kubelet takes up to 92 s). So no rotation that a
 /// source missed in this time makes a token look late.
 const LIMIT: Delta = Delta::from_secs(2);
-/// Work that has ended, or has not begun.
+/// Nothing is being read.
 const RESTING: i64 = 0;
 
 /// The sources that read files. Clones share them.

@@ -87,12 +87,12 @@ mod tests {
         assert!(first.is_some());
         let refused = within(folder.path(), Duration::ZERO).unwrap_err().to_string();
         assert!(refused.starts_with("another tokenwatch agent uses "), "{refused}");
-        let holder = std::thread::spawn(move || {
+        let first_ends = std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(300));
             drop(first);
         });
         assert!(within(folder.path(), Duration::from_mins(1)).unwrap().is_some());
-        holder.join().unwrap();
+        first_ends.join().unwrap();
         assert!(within(&folder.path().join("missing"), Duration::ZERO).unwrap().is_none());
     }
 }

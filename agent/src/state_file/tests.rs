@@ -296,7 +296,11 @@ fn no_file_is_written_that_a_reader_would_not_take() {
         restored.finding.severity = if is_last { Severity::Critical } else { Severity::Info };
         (tokenwatch_core::findings::FindingId(format!("{}{nth}", id.0)), restored)
     };
-    file.write(&(0..1_000).map(finding).collect(), &learned).unwrap();
+    file.write(
+        &(0..1_000).map(finding).map(|(id, one)| (id, std::sync::Arc::new(one))).collect(),
+        &learned,
+    )
+    .unwrap();
     let state = read(directory.path(), "n1").unwrap();
     assert!((100..1_000).contains(&state.findings.len()), "{}", state.findings.len());
     assert_eq!(state.findings[0].finding.severity, Severity::Critical, "the most severe first");

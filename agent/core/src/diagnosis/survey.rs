@@ -98,6 +98,7 @@ impl Survey {
         now: &Reading,
         active: impl Fn(Option<&TokenKey>, Code) -> bool,
     ) -> Vec<TokenKey> {
+        let now = &world.visibility.files_known_at(now);
         let has_own = |key: &TokenKey| active(Some(key), Code::Expired);
         let known = active(None, Code::KubeletStalled);
         let mut changed = self.kubelet.conclude(world, now, has_own, known);

@@ -164,39 +164,29 @@ impl Engine {
             }
             return false;
         }
-        let known = self.world.visibility.files_known_at(now);
-        for key in &due {
-            let known = self.world.known_at(key, now);
-            if let Some(facts) = self.world.facts(key, &known, &self.estimate) {
-                self.survey.see(&facts, &known);
-            }
+        let facts = |key| self.world.known_facts(key, now, &self.estimate);
+        for (facts, known) in due.iter().filter_map(facts) {
+            self.survey.see(&facts, &known);
         }
         let before = self.survey.kubelet.symptom().cloned();
         let active = |token: Option<&TokenKey>, code| self.ledger.is_active(token, code);
-        due.extend(self.survey.conclude(&self.world, &known, active));
+        due.extend(self.survey.conclude(&self.world, now, active));
         for key in &due {
             self.diagnose_token(now, key, outcome);
         }
         before.as_ref() != self.survey.kubelet.symptom()
     }
 
-    /// Diagnoses a token as of the moment at which its file is known. While no file is read, what
-    /// time alone would bring is neither reported nor resolved: kubelet may have replaced the
-    /// token.
     fn diagnose_token(&mut self, now: &Reading, key: &TokenKey, outcome: &mut Outcome) {
-        let known = self.world.known_at(key, now);
-        let Some(facts) = self.world.facts(key, &known, &self.estimate) else {
-            if self.world.visibility.are_files_still() {
-                return;
-            }
+        let Some((facts, known)) = self.world.known_facts(key, now, &self.estimate) else {
             let (alerts, next) = self.ledger.judge_absent(now, &self.world, key);
             outcome.alerts(alerts);
             return self.schedule.at(key, next);
         };
         let facts = self.survey.complete(facts);
         // An exported trace is final: it ends as expired once both clocks are past exp.
-        let wall = known.wall;
-        let earliest = facts.claimed_time(wall).map_or(wall, |time| time.min(wall));
+        let earliest =
+            facts.claimed_time(known.wall).map_or(known.wall, |time| time.min(known.wall));
         outcome.spans(self.exported.expired(&self.world, facts.tracked, earliest));
         let diagnosis = diagnosis::token(&facts, &known);
         let current = facts.generation().map(|of| traces::generation::root(key, &of.claims));
@@ -224,7 +214,6 @@ impl Engine {
         outcome.alerts(self.ledger.judge(now, &scope, Judgement { findings, missing }));
         let (query, again) = self.world.query(query, now);
         outcome.queries.extend(query.map(Query::ServiceAccount));
-        // Once files are read again, every token is diagnosed.
         let next = next.filter(|_| !self.world.visibility.are_files_still());
         let next = next.into_iter().chain(self.ledger.next_wake(&scope)).chain(again).min();
         self.schedule.at(key, next);
@@ -301,12 +290,7 @@ impl Engine {
 
     /// Whether the figures are those of the node.
     pub fn readiness(&self, now: &Reading) -> Readiness {
-        let (startup, visibility) = (&self.world.startup, &self.world.visibility);
-        Readiness {
-            is_scanned: visibility.has_scanned(),
-            clock_ready_at: startup.clock_ready_at(now),
-            still_since: visibility.files_still_since(),
-        }
+        self.scene(now).readiness()
     }
 
     /// Every token, ordered by pod UID, volume and path, for `check`.

@@ -69,6 +69,9 @@ impl Ledger {
         world: &World,
         key: &TokenKey,
     ) -> (Vec<Alert>, Option<Monotonic>) {
+        if world.visibility.are_files_still() {
+            return (Vec::new(), None); // once files are read again, it is judged
+        }
         let (diagnosis, scope) = (diagnosis::absent(world, key, now), Scope::Token(key.clone()));
         let judged = diagnosis.findings.map(|findings| {
             let missing = if findings.is_empty() { Missing::Gone } else { Missing::Absent };

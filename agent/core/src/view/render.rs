@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{AgentView, ClockView, Snapshot, Status, TokenView};
+use super::{AgentView, ClockView, Readiness, Snapshot, Status, TokenView};
 use crate::base::time::{Delta, Interval, Reading, Wall};
 use crate::diagnosis::{self, Survey};
 use crate::findings::{CauseId, Code, Finding, Severity, Subject};
@@ -64,6 +64,16 @@ impl Scene<'_> {
         }
         snapshot.findings.by_cause = causes(self.ledger.active());
         snapshot
+    }
+
+    /// Whether the figures are those of the node.
+    pub(crate) fn readiness(&self) -> Readiness {
+        let (startup, visibility) = (&self.world.startup, &self.world.visibility);
+        Readiness {
+            is_scanned: visibility.has_scanned(),
+            clock_ready_at: startup.clock_ready_at(&self.now),
+            still_since: visibility.files_still_since(),
+        }
     }
 
     fn count_tokens(&self, snapshot: &mut Snapshot) {
@@ -142,9 +152,8 @@ impl Scene<'_> {
     /// The findings about this token at this moment.
     fn of_token(&self, subject: &Subject) -> Vec<Finding> {
         let Some(key) = subject.token_key() else { return Vec::new() };
-        let known = self.world.known_at(&key, &self.now);
-        match self.world.facts(&key, &known, self.estimate) {
-            Some(facts) => diagnosis::token(&self.survey.complete(facts), &known).findings,
+        match self.world.known_facts(&key, &self.now, self.estimate) {
+            Some((facts, known)) => diagnosis::token(&self.survey.complete(facts), &known).findings,
             None => diagnosis::absent(self.world, &key, &self.now).findings.unwrap_or_default(),
         }
     }

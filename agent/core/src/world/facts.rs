@@ -111,6 +111,28 @@ impl World {
         Some(facts)
     }
 
+    /// The moment of which the agent knows the file of this token: `now`, unless the source of
+    /// token files stands still. Then it is when that began, or when it reported the file since.
+    pub fn known_at(&self, key: &TokenKey, now: &Reading) -> Reading {
+        let known = self.visibility.files_known_at(now);
+        let reported = self.tokens.get(key).and_then(|token| token.current.as_ref());
+        let since = reported.map_or(known.monotonic, |of| of.seen.monotonic.max(known.monotonic));
+        now.after((since - now.monotonic).min(Delta::ZERO))
+    }
+
+    /// The facts about one token as of the moment at which its file is known, and that moment.
+    /// While no file is read, what time alone would bring is neither raised nor resolved: kubelet
+    /// may have replaced the token. Once files are read again, every token is diagnosed.
+    pub fn known_facts<'a>(
+        &'a self,
+        key: &TokenKey,
+        now: &Reading,
+        clock: &'a Estimate,
+    ) -> Option<(Facts<'a>, Reading)> {
+        let known = self.known_at(key, now);
+        Some((self.facts(key, &known, clock)?, known))
+    }
+
     fn verifier_facts(&self, tracked: &Tracked, known: Option<Known<'_>>) -> VerifierFacts {
         let known = tracked.current.as_ref().zip(known);
         let misfit =

@@ -330,15 +330,6 @@ impl World {
         self.visibility.covers(key) && !self.tokens.is_left_out(key)
     }
 
-    /// The moment of which the agent knows the file of this token: `now`, unless the source of
-    /// token files stands still. Then it is when that began, or when it reported the file since.
-    pub fn known_at(&self, key: &TokenKey, now: &Reading) -> Reading {
-        let known = self.visibility.files_known_at(now);
-        let reported = self.tokens.get(key).and_then(|token| token.current.as_ref());
-        let since = reported.map_or(known.monotonic, |of| of.seen.monotonic.max(known.monotonic));
-        now.after((since - now.monotonic).min(Delta::ZERO))
-    }
-
     /// The number of pods and the age of the data; nothing if the API server never answered.
     pub fn cluster_figures(&self, now: &Reading) -> Option<ClusterFigures> {
         self.cluster.age(now).map(|age| ClusterFigures { pods: self.cluster.len(), age })

@@ -117,7 +117,6 @@ fn a_short_wait_is_no_finding() {
     assert_eq!(engine.snapshot(&at(130)).sources.get("files"), Some(&false));
 }
 
-/// Of what no source reads any more, nothing is reported.
 #[test]
 fn other_sources_are_named_as_well() {
     let mut engine = node_of(&["p1"]);

@@ -3,12 +3,13 @@
 use super::Entry;
 
 pub(super) const AGENT_BLIND: Entry = Entry {
-    meaning: "kubelet has volumes, or a whole root directory, that this agent cannot see into, or a \
-            read of them does not return. The agent does not watch the tokens there.",
+    meaning: "kubelet has volumes, or a whole root directory, that this agent cannot see into, or \
+            a read of them does not return. The agent does not watch the tokens there.",
     found_by: "For ten seconds, the agent cannot see into a pod's projected volume, or cannot list \
             the pods of a kubelet root. Either the volume is empty for the agent although kubelet \
-            has set it up, or the agent may not enter it. Or a read has not returned for 30 s: then \
-            the agent reports nothing new about the tokens, because kubelet may have replaced them.",
+            has set it up, or the agent may not enter it. Or a read has not returned for 30 s: \
+            then the agent reports nothing new about the tokens, because kubelet may have replaced \
+            them.",
     severity: "warning",
     action: "Mount the kubelet directory into the agent with mountPropagation: HostToContainer. \
             Give the agent CAP_DAC_READ_SEARCH. If kubelet's directory is in an unusual place, \

@@ -104,7 +104,7 @@ fn first_pod(pods: &[(PodRef, usize)]) -> String {
     }
 }
 
-/// The sentence about sources that stand still. Nothing is claimed of what happened since.
+/// The sentence about sources that stand still. It claims nothing of what happened since.
 fn still_sentence(node: &str, still: &[(&str, Reading)]) -> Option<String> {
     let since = still.iter().map(|(_, since)| since.wall).min()?;
     let what: Vec<&str> = still.iter().map(|(source, _)| read_by(source)).collect();
