@@ -27,20 +27,24 @@ pub struct Fleet {
     silent: Option<Process>,
     well: Node,
     _others: [Node; 3],
-    _time: [TimeServer; 2],
+    _time: [TimeServer; 4],
 }
 
 impl Fleet {
     /// Half of the agents use gRPC, half HTTP.
     pub fn start(directory: &Path, gateway: &Gateway) -> Self {
-        let time = [time_server(0.0), time_server(90.0)];
-        let [right, wrong] = [&time[0], &time[1]].map(|server| server.address().to_string());
+        // One server alone would prove no offset.
+        let time = [0.0, 90.0, 90.0, 90.0].map(time_server);
+        let address = |server: &TimeServer| server.address().to_string();
+        let right = vec![address(&time[0])];
+        let wrong: Vec<String> = time[1..].iter().map(address).collect();
         // A port on which no server answers.
         let no_server =
             std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let no_server = vec![no_server];
         let (well, others) = (well(), [troubled(), well(), well()]);
-        let agent = |node: &Node, name: &str, server: &str, protocol| {
-            agent(directory, gateway, node, (name, server, protocol))
+        let agent = |node: &Node, name: &str, servers: &[String], protocol| {
+            agent(directory, gateway, node, (name, servers, protocol))
         };
         let agents = [
             agent(&well, WELL, &right, "grpc"),
@@ -65,7 +69,7 @@ fn agent(
     directory: &Path,
     gateway: &Gateway,
     node: &Node,
-    (name, server, protocol): (&str, &str, &str),
+    (name, servers, protocol): (&str, &[String], &str),
 ) -> Process {
     let port = if protocol == "grpc" { gateway.grpc } else { gateway.http };
     let mut command = tokenwatch();
@@ -73,15 +77,17 @@ fn agent(
         "run",
         "--node",
         name,
-        "--clock-server",
-        server,
         "--clock-discover",
         "false",
         "--clock-interval",
         "2s",
         "--root",
     ]);
-    command.arg(node.root()).args(["--otlp-metrics-interval", "1s", "--otlp-protocol", protocol]);
+    command.arg(node.root());
+    for server in servers {
+        command.args(["--clock-server", server]);
+    }
+    command.args(["--otlp-metrics-interval", "1s", "--otlp-protocol", protocol]);
     command.args(["--otlp-endpoint", &format!("http://127.0.0.1:{port}")]);
     if let Some(pods) = pods_at_api_server(name) {
         let kubeconfig = directory.join(format!("kubeconfig-{name}"));

@@ -291,9 +291,10 @@ fn no_file_is_written_that_a_reader_would_not_take() {
     let finding = |nth: usize| {
         let (id, restored) = ledger::after(&alert(AlertEvent::Raised));
         let mut restored = restored.unwrap();
-        restored.finding.summary = "s".repeat(9_000);
+        let finding = std::sync::Arc::make_mut(&mut restored.finding);
+        finding.summary = "s".repeat(9_000);
         let is_last = nth == 999;
-        restored.finding.severity = if is_last { Severity::Critical } else { Severity::Info };
+        finding.severity = if is_last { Severity::Critical } else { Severity::Info };
         (tokenwatch_core::findings::FindingId(format!("{}{nth}", id.0)), restored)
     };
     file.write(

@@ -64,6 +64,7 @@ fn answers(now: &Reading, offsets: &[Option<i64>]) -> Observation {
 /// An offset that nobody proved takes no finding about a token away, and makes none milder.
 #[test]
 fn only_a_proven_offset_explains_what_a_token_shows() {
+    type Row<'a> = (&'a [Option<i64>], (&'a str, Severity));
     let findings = |offsets: &[Option<i64>], is_disciplined: bool| {
         let mut config = Config { node: "n1".into(), ..Config::default() };
         config.clock.servers_configured = true;
@@ -91,7 +92,7 @@ fn only_a_proven_offset_explains_what_a_token_shows() {
     for away in [Some(-7_200), Some(7_200)] {
         for is_disciplined in [false, true] {
             // (what the servers answer, the findings about the clock)
-            let table: [(&[Option<i64>], (&str, Severity)); 4] = [
+            let table: [Row<'_>; 4] = [
                 (&[away, None, None], unknown),
                 (&[away, None], unknown),
                 (&[away, away, None, None, None], unknown),
