@@ -172,10 +172,10 @@ fn run(acts: &[Act]) -> Result<(), TestCaseError> {
 const HOUR: Delta = Delta::from_secs(3_600);
 
 proptest! {
-    // Each case makes files, and scans them some ten times: 256 cases take some seconds.
+    // Each case makes files, and scans them some ten times: 128 cases take some seconds.
     #![proptest_config(ProptestConfig {
         failure_persistence: None,
-        cases: 256,
+        cases: 128,
         ..ProptestConfig::default()
     })]
 

@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use tokenwatch_core::base::ids::{TraceContext, TraceId};
 use tokenwatch_core::base::time::Wall;
 use tokenwatch_core::base::value::Attributes;
 use tokenwatch_core::engine::Report;
 use tokenwatch_core::findings::{Code, Finding, Remedy, Severity, Subject};
 use tokenwatch_core::ledger::{self, Alert, AlertEvent, FILE};
 use tokenwatch_core::world::Learned;
+use tokenwatch_core::world::cluster::PodRef;
 use tokenwatch_core::world::readers::{Habit, HabitKey, KnownHabit};
 use tokenwatch_core::world::tokens::TokenKey;
 use tokio::sync::watch;
@@ -267,18 +269,17 @@ fn the_paths_that_held_a_token_are_restored() {
 /// As an earlier version wrote it.
 #[test]
 fn a_finding_with_a_trace_shows_that_its_path_held_a_token() {
-    let subject = r#"{"token": {"pod": {"namespace": null, "name": null, "uid": "a"},
-        "volume": "v", "path": "token"}}"#;
-    let trace = r#"{"trace_id": "0af7651916cd43dd8448eb211c80319c",
-        "span_id": "b7ad6b7169203331"}"#;
-    let about = |trace: &str| {
-        let finding = FINDING.replace(r#"{"node": {"node": "n1"}}"#, subject);
-        let finding = finding.replace(r#""trace": null"#, &format!(r#""trace": {trace}"#));
-        read_from(&content(1, "n1", &[&finding])).unwrap()
+    let about = |trace: Option<TraceContext>| {
+        let mut restored = ledger::after(&alert(AlertEvent::Raised)).1.unwrap();
+        restored.finding.subject =
+            Subject::token(&key("a"), PodRef { uid: "a".into(), ..PodRef::default() });
+        restored.finding.trace = trace;
+        let finding = serde_json::to_string(&restored).unwrap();
+        read_from(&content(1, "n1", &[&finding])).unwrap().held
     };
-    let state = about(trace);
-    assert_eq!((state.skipped.len(), state.held), (0, vec![key("a")]));
-    assert_eq!(about("null").held, []);
+    let trace_id = TraceId::derived(&["a"]);
+    let trace = TraceContext { trace_id, span_id: trace_id.span("root") };
+    assert_eq!((about(Some(trace)), about(None)), (vec![key("a")], vec![]));
 }
 
 /// Names can be as long as the file system allows, and a finding as long as what it quotes.
