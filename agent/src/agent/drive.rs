@@ -52,7 +52,8 @@ impl Drive<'_> {
                     log_health(&observation);
                     self.step(observation);
                 }
-                None => self.engine.note_idle(), // or a quiet node would look like a loop that hangs
+                // Or a quiet node would look like a loop that hangs.
+                None => self.engine.note_idle(),
             }
         }
     }
