@@ -271,9 +271,10 @@ fn the_paths_that_held_a_token_are_restored() {
 fn a_finding_with_a_trace_shows_that_its_path_held_a_token() {
     let about = |trace: Option<TraceContext>| {
         let mut restored = ledger::after(&alert(AlertEvent::Raised)).1.unwrap();
-        restored.finding.subject =
+        let finding = std::sync::Arc::make_mut(&mut restored.finding);
+        finding.subject =
             Subject::token(&key("a"), PodRef { uid: "a".into(), ..PodRef::default() });
-        restored.finding.trace = trace;
+        finding.trace = trace;
         let finding = serde_json::to_string(&restored).unwrap();
         read_from(&content(1, "n1", &[&finding])).unwrap().held
     };

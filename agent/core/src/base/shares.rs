@@ -78,13 +78,13 @@ impl Shares {
     pub fn loser(&self) -> Option<&Option<String>> {
         let mut groups: BTreeMap<Group<'_>, usize> = BTreeMap::new();
         for (pod, used) in &self.uses {
-            *groups.entry(group(pod, used)).or_default() += used.amount;
+            *groups.entry(group(pod.as_deref(), used)).or_default() += used.amount;
         }
         let share = self.room / 2 / groups.len().max(1);
         let is_over = |pod, used| groups.get(&group(pod, used)).is_some_and(|all| *all > share);
         let most = |only_over: bool| {
             let candidates =
-                self.uses.iter().filter(|(pod, used)| !only_over || is_over(pod, used));
+                self.uses.iter().filter(|(pod, used)| !only_over || is_over(pod.as_deref(), used));
             candidates.max_by_key(|(_, used)| used.amount).map(|(pod, _)| pod)
         };
         most(true).or_else(|| most(false))
@@ -94,10 +94,10 @@ impl Shares {
 /// A namespace, or a pod of which it is not known.
 type Group<'a> = (Option<&'a str>, Option<&'a str>);
 
-fn group<'a>(pod: &'a Option<String>, used: &'a Use) -> Group<'a> {
+fn group<'a>(pod: Option<&'a str>, used: &'a Use) -> Group<'a> {
     match &used.namespace {
         Some(namespace) => (Some(namespace), None),
-        None => (None, pod.as_deref()),
+        None => (None, pod),
     }
 }
 
@@ -105,6 +105,8 @@ fn group<'a>(pod: &'a Option<String>, used: &'a Use) -> Group<'a> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    type Uses = Vec<(Tenant, usize)>;
 
     fn tenant(namespace: &str, pod: &str) -> Tenant {
         let namespace = (!namespace.is_empty()).then(|| namespace.to_owned());
@@ -114,7 +116,9 @@ mod tests {
     /// What is left of these uses once nothing is too much.
     fn shared(room: usize, uses: &[(Tenant, usize)]) -> Vec<usize> {
         let mut shares = Shares::of(room);
-        uses.iter().for_each(|(tenant, amount)| shares.add(tenant, *amount));
+        for (tenant, amount) in uses {
+            shares.add(tenant, *amount);
+        }
         while shares.is_full() {
             let loser = shares.loser().cloned().unwrap();
             shares.take(&loser, 1);
@@ -130,7 +134,6 @@ mod tests {
             (0..count).map(|nth| (tenant(namespace, &format!("{namespace}{nth}")), each)).collect()
         };
         let one = |namespace: &str, each| vec![(tenant(namespace, "hog"), each)];
-        type Uses = Vec<(Tenant, usize)>;
         // (what it shows, who uses what, what the first of each list keeps)
         let table: [(&str, [Uses; 2], [usize; 2]); 6] = [
             ("there is room", [many("a", 10, 4), one("b", 60)], [4, 60]),

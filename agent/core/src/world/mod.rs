@@ -85,7 +85,7 @@ pub struct Changed {
     /// The event that the observation brought, if any.
     pub event: Option<Event>,
     /// The tokens that the agent tracks no more, because their pods have more than their share.
-    pub evicted: Vec<Box<Tracked>>,
+    pub evicted: Vec<Tracked>,
 }
 
 /// A set of tokens.

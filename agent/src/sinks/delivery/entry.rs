@@ -62,8 +62,8 @@ impl About {
     }
 
     fn bytes(&self) -> usize {
-        let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-        self.id.0.len() + length(&self.tenant.pod) + length(&self.tenant.namespace)
+        let length = |text: Option<&String>| text.map_or(0, String::len);
+        self.id.0.len() + length(self.tenant.pod.as_ref()) + length(self.tenant.namespace.as_ref())
     }
 }
 

@@ -80,11 +80,13 @@ impl Losses {
 
 #[cfg(test)]
 mod tests {
+    use tokenwatch_core::base::shares::Tenant;
+
     use super::*;
     use AlertEvent::{Cleared, Raised, Reminded};
 
     fn about(id: &str, event: AlertEvent) -> About {
-        About { id: FindingId(id.into()), event, tenant: Default::default() }
+        About { id: FindingId(id.into()), event, tenant: Tenant::default() }
     }
 
     fn asked(losses: &mut Losses) -> (u64, Vec<&str>, Vec<&str>) {

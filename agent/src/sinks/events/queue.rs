@@ -60,7 +60,7 @@ impl Queue {
         let mut waiting = self.lock();
         let place = waiting.all.iter().position(|pending| pending.alert.id == first.alert.id);
         match place.and_then(|place| Some((place, merged(&first, waiting.all.get(place)?)))) {
-            Some((place, Merged::One(both))) => waiting.put(place, both),
+            Some((place, Merged::One(both))) => waiting.put(place, *both),
             Some((place, Merged::Nothing)) => drop(waiting.all.remove(place)),
             Some((_, Merged::Both)) | None => waiting.all.push_front(first),
         }
@@ -110,7 +110,7 @@ impl Waiting {
     fn push(&mut self, next: Pending) {
         let place = self.all.iter().rposition(|pending| pending.alert.id == next.alert.id);
         match place.and_then(|place| Some((place, merged(self.all.get(place)?, &next)))) {
-            Some((place, Merged::One(both))) => self.put(place, both),
+            Some((place, Merged::One(both))) => self.put(place, *both),
             Some((place, Merged::Nothing)) => drop(self.all.remove(place)),
             Some((_, Merged::Both)) | None => {
                 self.all.push_back(next);
@@ -132,9 +132,9 @@ impl Waiting {
         self.dropped += u64::from(place.and_then(|place| self.all.remove(place)).is_some());
     }
 
-    fn put(&mut self, place: usize, both: Box<Pending>) {
+    fn put(&mut self, place: usize, both: Pending) {
         if let Some(earlier) = self.all.get_mut(place) {
-            *earlier = *both;
+            *earlier = both;
         }
     }
 }

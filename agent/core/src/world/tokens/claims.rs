@@ -125,12 +125,12 @@ pub const USUAL_LIFE: Delta = Delta::from_secs(172_800);
 
 impl ObjectRef {
     fn bytes(&self) -> usize {
-        self.name.len() + length(&self.uid)
+        self.name.len() + length(self.uid.as_ref())
     }
 }
 
-fn length(text: &Option<String>) -> usize {
-    text.as_ref().map_or(0, String::len)
+fn length(text: Option<&String>) -> usize {
+    text.map_or(0, String::len)
 }
 
 impl Claims {
@@ -141,7 +141,7 @@ impl Claims {
         let objects: usize = objects.into_iter().flatten().map(ObjectRef::bytes).sum();
         let audiences: usize =
             self.audiences.iter().map(|audience| size_of::<String>() + audience.len()).sum();
-        let ids = length(&self.credential) + length(&self.key.id);
+        let ids = length(self.credential.as_ref()) + length(self.key.id.as_ref());
         self.issuer.len() + self.subject.len() + namespace.len() + objects + audiences + ids
     }
 

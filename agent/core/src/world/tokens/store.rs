@@ -36,7 +36,7 @@ pub(crate) struct Seen {
     pub(crate) change: Change,
     /// The tokens that are tracked no more, because their pods have more than their share. The one
     /// that was observed may be among them.
-    pub(crate) evicted: Vec<Box<Tracked>>,
+    pub(crate) evicted: Vec<Tracked>,
     /// Whether the set of tokens that are left out changed.
     pub(crate) left_out_changed: bool,
 }
@@ -87,14 +87,14 @@ impl Tokens {
 
     /// Tracks no more what is too much: the last tokens of the pod that takes most of the room, the
     /// observed one first.
-    fn make_room(&mut self, observed: &TokenKey) -> Vec<Box<Tracked>> {
+    fn make_room(&mut self, observed: &TokenKey) -> Vec<Tracked> {
         let mut evicted = Vec::new();
         while self.shares.is_full()
             && let Some(loser) = self.shares.loser().cloned().flatten()
             && let Some(key) = self.last_of(&loser, observed)
         {
             self.left_out.insert(&key);
-            evicted.extend(self.take(&key));
+            evicted.extend(self.take(&key).map(|tracked| *tracked));
         }
         evicted
     }

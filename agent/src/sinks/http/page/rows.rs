@@ -59,7 +59,7 @@ mod tests {
         for (rows, bytes, expected) in [(9, 99, 5), (2, 99, 2), (9, 7, 2), (9, 2, 0), (0, 99, 0)] {
             let mut out = String::from("before");
             let written = write(&mut out, &[1, 2, 3, 4, 5], Room { rows, bytes }, |out, number| {
-                out.push_str(&format!("<{number}>"));
+                out.extend(["<", &number.to_string(), ">"]);
             });
             assert_eq!((written, out.len()), (expected, 6 + 3 * expected), "{rows} {bytes}");
         }
