@@ -223,7 +223,7 @@ fn a_pod_with_many_alerts_costs_others_no_event() {
         else {
             panic!("about a token")
         };
-        pod.uid = format!("uid-{number}");
+        pod.uid = format!("other-uid-{number}");
         other.regarding = Regarding::of(&other.alert.finding, "n1").unwrap();
         queue.push(other);
     }

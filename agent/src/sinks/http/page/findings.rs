@@ -14,9 +14,9 @@ use super::rows::{self, Room};
 
 /// Findings shown in full. The rest follow as one line each: they rarely have another cause. One
 /// takes some 2 kB, and at most 10.
-const FULL: Room = Room { rows: 12, bytes: 64 << 10 };
+const FULL: Room = Room { rows: 12, bytes: 40 << 10 };
 /// Most findings shown as one line.
-const LINES: Room = Room { rows: 200, bytes: 32 << 10 };
+const LINES: Room = Room { rows: 200, bytes: 24 << 10 };
 
 pub(super) fn section(status: &Status) -> String {
     if status.findings.is_empty() {

@@ -1,6 +1,6 @@
 //! Pages compared with golden files, and properties of every page.
 
-use tokenwatch_core::findings::{Code, Severity};
+use tokenwatch_core::findings::{Code, Finding, Severity};
 
 use super::sample::{empty, finding, full, token, troubled};
 use super::*;
@@ -91,6 +91,23 @@ fn a_full_node_fits_and_the_page_counts_what_it_leaves_out() {
         .collect();
     let page = render(&status);
     assert!(page.len() < PAGE_BYTES && page.contains("and 1500 more"), "{} bytes", page.len());
+}
+
+#[test]
+fn a_page_of_tokens_that_are_made_to_be_large_stays_as_small() {
+    let mut status = full(600);
+    for token in &mut status.tokens {
+        token.claims.audiences = vec!["a".repeat(253); 16];
+        token.key.path = "p".repeat(1_000);
+        token.pod.name = Some("n".repeat(253));
+    }
+    let large = |token| {
+        let (raised, at) = finding(token, Code::RotationStalled, Severity::Warning);
+        (Finding { summary: "s".repeat(9_000), ..raised }, at)
+    };
+    status.findings = status.tokens.iter().map(large).collect();
+    let page = render(&status);
+    assert!(page.len() < PAGE_BYTES, "{} bytes", page.len());
 }
 
 #[test]
