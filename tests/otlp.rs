@@ -251,7 +251,6 @@ fn an_endpoint_without_a_scheme_has_one_verdict() {
     ];
     for (name, value) in variables {
         let messages = ["run", "check", "config"].map(|command| verdict(command, name, value));
-        assert!(messages[0].contains("collector:431"), "{name}: {}", messages[0]);
         assert!(messages[0].contains("http://"), "{name}: {}", messages[0]);
         assert!(messages.iter().all(|message| *message == messages[0]), "{name}: {messages:#?}");
     }
@@ -286,7 +285,7 @@ fn config_shows_proxies_and_doubts_without_the_password() {
     assert!(out.contains("the agent cannot use the proxy of ALL_PROXY: it speaks socks5"), "{out}");
     assert!(!out.contains("s3cret"), "{out}");
     let out = shown("http://c.example:4318/v1/logs", &[]);
-    assert!(out.contains("# Probably not meant: http://c.example:4318/v1/logs/v1/logs"), "{out}");
+    assert!(out.contains("# Probably not meant: http://c.example:4318/…/v1/logs: "), "{out}");
     let kubernetes = [
         ("https_proxy", "http://proxy.example:3128"),
         ("TOKENWATCH_KUBERNETES_ENABLED", "true"),

@@ -276,10 +276,9 @@ impl File {
 fn in_turn<'a>(findings: impl Iterator<Item = &'a Restored>) -> Vec<&'a Restored> {
     let mut seen: BTreeMap<(Severity, String), usize> = BTreeMap::new();
     let rank = |one: &'a Restored| {
-        let severity = one.finding.severity;
-        let pod = one.finding.subject.token_key().map(|key| (severity, key.pod_uid));
-        let turn = pod.map_or(0, |pod| {
-            let count = seen.entry(pod).or_default();
+        let (severity, key) = (one.finding.severity, one.finding.subject.token_key());
+        let turn = key.map_or(0, |key| {
+            let count = seen.entry((severity, key.pod_uid)).or_default();
             std::mem::replace(count, *count + 1)
         });
         ((Reverse(severity), turn), one)

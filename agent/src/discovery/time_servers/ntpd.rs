@@ -56,9 +56,9 @@ fn of_file(host: &HostFiles<'_>, file: &Path, depth: u8) -> Vec<Discovered> {
     text.lines().flat_map(|line| of_line(host, file, line, depth)).collect()
 }
 
+/// `-4` and `-6` may stand before the name.
 fn of_line(host: &HostFiles<'_>, file: &Path, line: &str, depth: u8) -> Vec<Discovered> {
     let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
-    // `-4` and `-6` may stand before the name.
     match (words.next(), words.find(|word| !word.starts_with('-'))) {
         (Some(kind @ ("server" | "pool" | "peer")), Some(name)) if !is_reference_clock(name) => {
             let votes = (kind == "pool").then_some(POOL_VOTES);

@@ -16,8 +16,8 @@ pub(super) const AGENT_BLIND: Entry = Entry {
     action: "Mount the kubelet directory into the agent with mountPropagation: HostToContainer. \
             Give the agent CAP_DAC_READ_SEARCH. If kubelet's directory is in an unusual place, \
             name it with --root. If a read does not return, look for a file system that hangs \
-            (`dmesg`, processes in state D). If a pod has more tokens than its share, look at what it \
-            projects.",
+            (`dmesg`, processes in state D). If a pod has more tokens than its share, look at what \
+            it projects.",
 };
 
 pub(super) const DELIVERY_DELAYED: Entry = Entry {

@@ -15,10 +15,10 @@ use super::rows::{self, Room};
 use super::{lifetime, readers};
 
 /// Tokens drawn as bars: those with findings, and those with the nearest deadlines.
-const DRAWN: Room = Room { rows: 40, bytes: 104 << 10 };
+const DRAWN: Room = Room { rows: 40, bytes: 124 << 10 };
 /// Tokens shown as one line each, folded. With the drawn ones that is more than a node has pods
 /// (default 110, at most 250 are common).
-const LINES: Room = Room { rows: 460, bytes: 48 << 10 };
+const LINES: Room = Room { rows: 460, bytes: 56 << 10 };
 /// Audiences, and containers, shown for one token.
 const LISTED: usize = 4;
 
@@ -87,8 +87,7 @@ fn worst(status: &Status) -> BTreeMap<TokenKey, Severity> {
 }
 
 fn drawn(out: &mut String, token: &TokenView, status: &Status) {
-    let now = status.now.wall;
-    let readers = readers::of(token, status);
+    let (now, readers) = (status.now.wall, readers::of(token, status));
     let _ = write!(
         out,
         "<article class=\"token\">{}{}<p class=\"when\">{}</p>{}",

@@ -43,9 +43,8 @@ pub async fn run(
     watchdog: Watchdog,
     observations: Sender<Observation>,
 ) {
-    let progress = watchdog.follow(Source::Readers);
+    let (progress, out) = (watchdog.follow(Source::Readers), observations.clone());
     let _stop_when_dropped = Stopper(volumes.clone());
-    let out = observations.clone();
     let started = start_thread(move || Worker::new(volumes, openers, out).run(&progress));
     if let Err(error) = started {
         return report_no_thread(&error, &observations).await;
