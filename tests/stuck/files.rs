@@ -106,8 +106,12 @@ fn a_closed_terminal_ends_the_agent_as_sigterm_does_unless_that_is_ignored() {
     let node = Node::new();
     node.pod("cart", &token(&payload("cart", 700, 600)));
     let state = tempfile::tempdir().unwrap();
-    let with_state = ["--state-dir", state.path().to_str().unwrap()];
-    let agent = Agent::run(&node, &with_state);
+    // Whoever runs this test may ignore the signal, and its programs would, too.
+    let mut command = Command::new("env");
+    let run = ["--default-signal=HUP", env!("CARGO_BIN_EXE_tokenwatch"), "run", "--state-dir"];
+    let options = ["--node", "node-1", "--clock-discover", "false", "--root"];
+    let command = bare(&mut command).args(run).arg(state.path()).args(options).arg(node.root());
+    let agent = Agent::start(command.stderr(Stdio::piped()));
     agent.until("token.expired");
     agent.signal(Signal::SIGHUP);
     let (status, took, printed) = agent.end();
