@@ -11,7 +11,7 @@ const FIELDS: usize = 10;
 const FILE: usize = 600;
 /// Of files of the core and of the engine's folder, comments included.
 const CORE_FILE: usize = 350;
-const ENGINE: usize = 410;
+const ENGINE: usize = 400;
 /// Of functions, from `fn` to the closing brace.
 const MEDIAN: usize = 6;
 const NINE_OF_TEN: usize = 14;
