@@ -96,15 +96,21 @@ fn no_scheme(text: &str) -> BadEndpoint {
     if text.contains('@') { BadEndpoint::HasPassword } else { BadEndpoint::NoScheme }
 }
 
-/// An endpoint for people: without a path but that of a signal, and without a query. Some services
+/// An endpoint for people: without a path but those of signals, and without a query. Some services
 /// put a key into them.
 pub fn shown_endpoint(uri: &Uri) -> String {
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    let signals = Signal::ALL.map(Signal::http_path);
-    let end = signals.into_iter().find(|end| uri.path().ends_with(end)).unwrap_or("/");
-    let is_base = uri.path().len() <= end.len();
-    let path = if is_base { end.to_owned() } else { format!("/…{}", end.trim_end_matches('/')) };
+    let (signals, mut hidden) = (Signal::ALL.map(Signal::http_path), uri.path());
+    while let Some(before) = signals.iter().find_map(|end| hidden.strip_suffix(end)) {
+        hidden = before;
+    }
+    let end = uri.path().strip_prefix(hidden).unwrap_or_default();
+    let path = match hidden {
+        "" | "/" if end.is_empty() => "/".to_owned(),
+        "" | "/" => end.to_owned(),
+        _ => format!("/…{end}"),
+    };
     format!("{}://{host}{path}", uri.scheme_str().unwrap_or("http"))
 }
 
