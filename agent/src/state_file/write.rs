@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokenwatch_core::base::secrecy::redacted;
+use tokenwatch_core::base::shares::in_turn;
 use tokenwatch_core::engine::Report;
-use tokenwatch_core::findings::{FindingId, Severity};
+use tokenwatch_core::findings::{Finding, FindingId};
 use tokenwatch_core::ledger::{self, Restored};
 use tokenwatch_core::world::Learned;
 use tokio::sync::{Notify, watch};
@@ -259,7 +260,11 @@ impl File {
 
     /// No more than a reader takes.
     fn text(&self, findings: &Findings, learned: &Learned) -> serde_json::Result<String> {
-        let findings = in_turn(findings.values().map(Arc::as_ref));
+        // Where there is no room for all, a pod with hundreds so loses its own.
+        let findings = in_turn(findings.values().map(Arc::as_ref), |one| {
+            let Finding { severity, subject, .. } = one.finding.as_ref();
+            (Reverse(*severity), subject.pod_uid())
+        });
         serde_json::to_string(&Content {
             version: VERSION,
             node: self.node.as_str(),
@@ -269,23 +274,6 @@ impl File {
             held: fitting(&learned.held, HELD_BYTES)?,
         })
     }
-}
-
-/// The most severe first; of the same severity, the first of each pod before the second of any.
-/// Where there is no room for all, a pod with hundreds so loses its own.
-fn in_turn<'a>(findings: impl Iterator<Item = &'a Restored>) -> Vec<&'a Restored> {
-    let mut seen: BTreeMap<(Severity, String), usize> = BTreeMap::new();
-    let rank = |one: &'a Restored| {
-        let (severity, key) = (one.finding.severity, one.finding.subject.token_key());
-        let turn = key.map_or(0, |key| {
-            let count = seen.entry((severity, key.pod_uid)).or_default();
-            std::mem::replace(count, *count + 1)
-        });
-        ((Reverse(severity), turn), one)
-    };
-    let mut ranked: Vec<_> = findings.map(rank).collect();
-    ranked.sort_by_key(|(rank, _)| *rank);
-    ranked.into_iter().map(|(_, one)| one).collect()
 }
 
 /// Writes `bytes` beside the file and renames them into its place. Only the owner may read them.

@@ -66,11 +66,6 @@ impl Shares {
         self.used > self.room
     }
 
-    /// How much is used.
-    pub fn used(&self) -> usize {
-        self.used
-    }
-
     /// Who loses next while there is too little room: the pod that uses most; none inside for the
     /// node itself. A pod is spared while all pods of its namespace together use less than the
     /// share of a namespace, which is half of the room by the number of namespaces. So many pods of
@@ -99,6 +94,27 @@ fn group<'a>(pod: Option<&'a str>, used: &'a Use) -> Group<'a> {
         Some(namespace) => (Some(namespace), None),
         None => (None, pod),
     }
+}
+
+/// The items in the order of their ranks, worst first. Of the same rank, the first of each pod come
+/// before the second of any: a pod with hundreds does not hide those of the others. An item of no
+/// pod counts as the first.
+pub fn in_turn<'a, T, Rank: Ord + Clone>(
+    items: impl IntoIterator<Item = &'a T>,
+    of: impl Fn(&'a T) -> (Rank, Option<&'a str>),
+) -> Vec<&'a T> {
+    let mut seen: BTreeMap<(Rank, &str), usize> = BTreeMap::new();
+    let mut ranked: Vec<((Rank, usize), &T)> = Vec::new();
+    for item in items {
+        let (rank, pod) = of(item);
+        let turn = pod.map_or(0, |pod| {
+            let count = seen.entry((rank.clone(), pod)).or_default();
+            std::mem::replace(count, *count + 1)
+        });
+        ranked.push(((rank, turn), item));
+    }
+    ranked.sort_by(|(a, _), (b, _)| a.cmp(b));
+    ranked.into_iter().map(|(_, item)| item).collect()
 }
 
 #[cfg(test)]
@@ -158,7 +174,16 @@ mod tests {
         assert!(shares.is_full());
         shares.take(&Some("p".into()), 11);
         shares.take(&Some("never".into()), 5);
-        assert_eq!((shares.used(), shares.loser(), shares.uses.len()), (0, None, 0));
+        assert_eq!((shares.used, shares.loser(), shares.uses.len()), (0, None, 0));
+    }
+
+    #[test]
+    fn no_pod_hides_another() {
+        let items = ["1a", "1a", "1a", "1b", "2b", "1", "2a", "1"];
+        let pod = |item: &'static str| item.get(1..).filter(|pod| !pod.is_empty());
+        let sorted = in_turn(&items, |item| (&item[..1], pod(item)));
+        let sorted: Vec<&str> = sorted.into_iter().copied().collect();
+        assert_eq!(sorted, ["1a", "1b", "1", "1", "1a", "1a", "2b", "2a"]);
     }
 
     proptest! {

@@ -112,6 +112,14 @@ impl Subject {
         }
     }
 
+    /// The UID of the pod, if the subject is a token.
+    pub fn pod_uid(&self) -> Option<&str> {
+        match self {
+            Self::Token { pod, .. } => Some(&pod.uid),
+            Self::Node { .. } | Self::Server { .. } | Self::File { .. } => None,
+        }
+    }
+
     /// The key for sorting: namespace and name as far as they are known, then the other parts.
     pub fn sort_key(&self) -> [&str; 5] {
         match self {

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::fmt::Write as _;
 
+use tokenwatch_core::base::shares::in_turn;
 use tokenwatch_core::base::time::Wall;
 use tokenwatch_core::base::value::Value;
 use tokenwatch_core::engine::Status;
@@ -34,13 +35,7 @@ pub(super) fn section(status: &Status) -> String {
 
 /// Worst first, and those of each pod in turn.
 fn sorted(status: &Status) -> Vec<&(Finding, Wall)> {
-    rows::fair(&status.findings, |(finding, _)| {
-        let pod = match &finding.subject {
-            Subject::Token { pod, .. } => Some(pod.uid.as_str()),
-            Subject::Node { .. } | Subject::Server { .. } | Subject::File { .. } => None,
-        };
-        (Reverse(finding.severity), pod)
-    })
+    in_turn(&status.findings, |(finding, _)| (Reverse(finding.severity), finding.subject.pod_uid()))
 }
 
 fn full(out: &mut String, finding: &Finding, since: Wall, status: &Status) {

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use tokenwatch_core::base::shares::in_turn;
 use tokenwatch_core::base::time::Wall;
 use tokenwatch_core::engine::{Status, TokenView};
 use tokenwatch_core::findings::{Severity, Subject};
@@ -71,7 +72,7 @@ fn sorted(status: &Status) -> Vec<&TokenView> {
     let severity = |token: &TokenView| Reverse(worst.get(&token.key).copied());
     let mut tokens: Vec<&TokenView> = status.tokens.iter().collect();
     tokens.sort_by_key(|token| (severity(token), token.deadlines.effective));
-    rows::fair(tokens, |token| (severity(token), Some(token.key.pod_uid.as_str())))
+    in_turn(tokens, |token| (severity(token), Some(token.key.pod_uid.as_str())))
 }
 
 fn worst(status: &Status) -> BTreeMap<TokenKey, Severity> {
