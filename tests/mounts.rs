@@ -25,28 +25,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use alone::{is_alone, unshared};
-use nix::errno::Errno;
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use alone::{is_alone, unmount, unshared};
+use nix::mount::{MsFlags, mount};
 use nix::sys::signal::Signal;
 use running::Running;
 use serde_json::Value;
 use tokenwatch_core::base::time::Wall;
 use tokenwatch_lab::kubelet::{Payload, remove_pod};
 use volumes::{Node, PATIENCE, by_events, start, until};
-
-/// Retries while the agent's own scan keeps the volume busy, as kubelet does.
-fn unmount(directory: &Path) {
-    let started = Instant::now();
-    while let Err(error) = umount2(directory, MntFlags::empty()) {
-        assert!(
-            error == Errno::EBUSY && started.elapsed() < Duration::from_secs(10),
-            "{}: {error}",
-            directory.display()
-        );
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
 
 fn mount_tmpfs(directory: &Path) {
     let small = Some("size=64k"); // kubelet sets no limit; a test may

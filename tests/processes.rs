@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::mount::{MsFlags, mount};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -281,7 +281,7 @@ fn a_confined_agent_sees_mounts_and_connections_of_other_namespaces() {
     app.ask("connect and keep");
     app.ask("connect");
     node.write(&pod_uid(), 2);
-    umount2(&volume, MntFlags::empty()).unwrap();
+    alone::unmount(&volume);
     mount_tmpfs(&volume);
     node.write(&pod_uid(), 3);
     let frozen = agent.wait("the old mount is seen", |seen| {

@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::mount::{MsFlags, mount};
 use tokenwatch::sources::token_volumes::TokenVolumes;
 use tokenwatch::sources::volumes::FilesConfig;
 use tokenwatch::sources::watchdog::Watchdog;
@@ -33,14 +33,6 @@ pub(crate) fn mount_tmpfs(directory: &Path) {
     fs::create_dir_all(directory).unwrap();
     let options = None::<&str>; // like kubelet
     mount(Some("tmpfs"), directory, Some("tmpfs"), MsFlags::empty(), options).unwrap();
-}
-
-pub(crate) fn unmount(directory: &Path) {
-    let started = Instant::now();
-    while let Err(error) = umount2(directory, MntFlags::empty()) {
-        assert!(started.elapsed() < PATIENCE, "{}: {error}", directory.display());
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// The files of a volume.

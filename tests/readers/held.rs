@@ -6,7 +6,8 @@ use std::os::fd::AsRawFd as _;
 
 use nix::mount::{MsFlags, mount};
 
-use crate::bed::{Bed, LATER, SOON, SPACED, alone, pod, unmount, write};
+use crate::alone::unmount;
+use crate::bed::{Bed, LATER, SOON, SPACED, alone, pod, write};
 use crate::volumes::Node;
 
 alone!(a_descriptor_that_is_kept_is_held_and_read_again, async {

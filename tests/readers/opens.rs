@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokenwatch_core::base::time::Wall;
 use tokenwatch_lab::kubelet::remove_pod;
 
-use crate::bed::{Bed, LATER, SOON, SPACED, alone, mount_tmpfs, payload, pod, unmount, write};
+use crate::alone::unmount;
+use crate::bed::{Bed, LATER, SOON, SPACED, alone, mount_tmpfs, payload, pod, write};
 use crate::volumes::{Node, token};
 
 alone!(a_client_is_distinguished_from_kubelet_and_from_walks, async {

@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods)] // a test starts programs, measures time and makes folders
 
 mod agent;
+#[allow(dead_code)] // not every test that includes this file uses all of it
 #[path = "../support/alone.rs"]
 mod alone;
 mod files;

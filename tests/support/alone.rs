@@ -1,6 +1,11 @@
 //! Tests that run alone, in a mount namespace of their own: what they mount is gone with them.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::mount::{MntFlags, umount2};
 
 /// Set for a test that runs alone.
 pub(crate) const ALONE: &str = "TEST_IS_ALONE";
@@ -41,4 +46,14 @@ pub(crate) fn can_run(has_it: bool, needs: &str) -> bool {
         eprintln!("SKIPPED: it needs {needs}");
     }
     has_it
+}
+
+/// Unmounts it as kubelet does, which tries again while a scan of the agent keeps it busy.
+pub(crate) fn unmount(directory: &Path) {
+    let started = Instant::now();
+    while let Err(error) = umount2(directory, MntFlags::empty()) {
+        let is_busy = error == Errno::EBUSY && started.elapsed() < Duration::from_secs(10);
+        assert!(is_busy, "{}: {error}", directory.display());
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }

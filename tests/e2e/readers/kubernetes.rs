@@ -101,7 +101,9 @@ impl<'a> Pods<'a> {
     /// Unmounts the volume of a running pod on the node. Kubelet mounts another one there.
     pub fn freeze(&self) {
         println!("[{}] the volume of frozen is unmounted on the node", self.cluster.name());
-        run(Command::new("umount").arg(self.volume("frozen")));
+        // While the agent reads a file, it is busy.
+        let again = r#"until umount "$0"; do sleep 0.1; done"#;
+        run(Command::new("timeout").args(["10", "sh", "-c", again]).arg(self.volume("frozen")));
     }
 
     /// When the API server first answered 401, in seconds since 1970.
