@@ -4,7 +4,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"sort"
@@ -19,7 +18,6 @@ import (
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
-	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 )
 
 // main builds only the command that it runs, because each one registers global flags.
@@ -28,11 +26,10 @@ var components = map[string]func() *cobra.Command{
 	"kube-controller-manager": controllermanager.NewControllerManagerCommand,
 	"kube-scheduler":          func() *cobra.Command { return scheduler.NewSchedulerCommand() },
 	"kube-proxy":              proxy.NewProxyCommand,
-	// Kubelet handles signals by itself, like the others.
-	"kubelet":   func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) },
-	"kubectl":   kubectl.NewDefaultKubectlCommand,
-	"relay":     newRelayCommand,
-	"stop-pods": newStopPodsCommand,
+	"kubelet":                 newKubeletCommand,
+	"kubectl":                 kubectl.NewDefaultKubectlCommand,
+	"relay":                   newRelayCommand,
+	"stop-pods":               newStopPodsCommand,
 }
 
 func main() {
