@@ -1,18 +1,23 @@
-//! The README: its commands, configuration, sample and table agree with the binary.
+//! The README and the reference pages: their commands, configuration, samples and tables agree
+//! with the binary.
 
 use serde_json::{Value, json};
 
 use crate::node::{Node, payload, token};
 use crate::{fed, run};
 
-fn readme() -> String {
-    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md"))
-        .expect("README.md")
+/// Every page that shows commands.
+const PAGES: [&str; 4] =
+    ["README.md", "docs/commands.md", "docs/configuration.md", "docs/how-it-works.md"];
+
+fn page(name: &str) -> String {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name);
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 #[test]
-fn the_readme_names_every_command_and_finding() {
-    let text = readme();
+fn the_reference_names_every_command_and_finding() {
+    let text = page("docs/commands.md");
     for command in run(&["--help"])
         .1
         .split("Commands:")
@@ -39,8 +44,8 @@ fn the_readme_names_every_command_and_finding() {
 }
 
 #[test]
-fn the_configuration_in_the_readme_is_valid() {
-    let text = readme();
+fn the_configuration_in_the_docs_is_valid() {
+    let text = page("docs/configuration.md");
     let yaml = text.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
     let node = Node::new();
     let file = node.file("tw.yaml", yaml);
@@ -49,13 +54,13 @@ fn the_configuration_in_the_readme_is_valid() {
     assert!(out.contains("ntp2.example") && out.contains("http://collector:4317"), "{out}");
 }
 
-/// Every command in the README exists, with its flags.
+/// Every command in the pages exists, with its flags.
 #[test]
-fn the_commands_in_the_readme_are_valid() {
-    let text = readme();
+fn the_commands_in_the_docs_are_valid() {
+    let text = PAGES.map(page).concat();
     let commands: Vec<&str> =
         text.lines().filter_map(|line| line.strip_prefix("    tokenwatch ")).collect();
-    assert!(commands.len() >= 5, "{commands:?}");
+    assert!(commands.len() >= 9, "{commands:?}");
     for command in commands {
         let words: Vec<&str> =
             command.split('#').next().unwrap().split_whitespace().chain(["--help"]).collect();
@@ -63,46 +68,83 @@ fn the_commands_in_the_readme_are_valid() {
     }
 }
 
-/// The lines of `check` in the README are real output, apart from the width of columns.
-#[test]
-fn the_sample_in_the_readme_is_real_output() {
+/// The sample after `start` is real output, apart from the width of columns.
+fn is_real_output(name: &str, start: &str, golden: &str) {
     let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    let golden = std::fs::read_to_string(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../tests/golden/check-table.txt"
-    ))
-    .unwrap();
+    let golden = page(golden);
     let printed: Vec<_> = golden.lines().map(words).collect();
-    let text = readme();
-    let sample =
-        text.split_once("says what to do:\n").unwrap().1.split_once("(Shortened").unwrap().0;
+    let text = page(name);
+    let sample = text.split_once(start).unwrap().1.split_once("(Shortened").unwrap().0;
+    assert!(sample.lines().count() > 5, "{name}: {sample}");
     for line in sample.lines() {
-        assert!(printed.contains(&words(line)), "{line}");
+        assert!(printed.contains(&words(line)), "{name}: {line}");
     }
 }
 
-/// So are those of `readers`.
 #[test]
-fn the_readers_in_the_readme_are_real_output() {
-    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    let golden = std::fs::read_to_string(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../tests/golden/readers-table.txt"
-    ))
-    .unwrap();
-    let printed: Vec<_> = golden.lines().map(words).collect();
-    let text = readme();
-    let sample =
-        text.split_once("$ tokenwatch readers\n").unwrap().1.split_once("(Shortened").unwrap();
-    for line in sample.0.lines() {
-        assert!(printed.contains(&words(line)), "{line}");
+fn the_samples_in_the_docs_are_real_output() {
+    for name in ["README.md", "docs/commands.md"] {
+        is_real_output(name, "says what to do:\n", "tests/golden/check-table.txt");
+    }
+    is_real_output("README.md", "$ tokenwatch readers\n", "tests/golden/readers-table.txt");
+}
+
+/// What the README counts is what the pages that it links to count.
+#[test]
+fn the_figures_in_the_readme_are_those_of_their_pages() {
+    let readme = page("README.md").split_whitespace().collect::<Vec<_>>().join(" ");
+    let board = page("docs/incidents.md");
+    let all = board.lines().find(|line| line.starts_with("| all |")).unwrap();
+    let [incidents, before, later, hints, not_named, without] = all
+        .split('|')
+        .filter_map(|cell| cell.trim().parse::<u32>().ok())
+        .collect::<Vec<_>>()
+        .try_into()
+        .unwrap();
+    let [accused, similar] = board
+        .split_once("False alarms: ")
+        .and_then(|(_, rest)| rest.split_once(" look-alikes"))
+        .and_then(|(counts, _)| counts.split_once(" of "))
+        .map(|(accused, similar)| [accused, similar])
+        .unwrap();
+    let runbooks = run(&["findings"]).1.lines().skip(1).take_while(|line| !line.is_empty()).count();
+    for stated in [
+        format!("{incidents} public incidents"),
+        format!("names {before} before the first 401, and {later} with it or later"),
+        format!("It does not name {not_named}; {without} have no scenario"),
+        format!("and in {hints} nothing fails"),
+        format!("accuses {accused} of {similar} look-alikes"),
+        format!("Each of the {runbooks} findings"),
+    ] {
+        assert!(readme.contains(&stated), "{stated}");
     }
 }
 
-/// The table of deadlines in the README agrees with `explain`.
+/// The commands that the end-to-end test takes from the README, by how they begin: each once, and
+/// no other. `tests/e2e/deployed.rs` fails on them only after half an hour.
 #[test]
-fn the_deadlines_in_the_readme_are_right() {
-    let text = readme();
+fn the_installation_in_the_readme_has_the_commands_of_the_end_to_end_test() {
+    let text = page("README.md");
+    let section = text.split("## Install").nth(1).unwrap().split("\n## ").next().unwrap();
+    let commands: Vec<&str> = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("    "))
+        .filter(|line| line.starts_with("helm ") || line.starts_with("kubectl "))
+        .collect();
+    let test = page("tests/e2e/deployed.rs");
+    let taken = test.split("as_in_readme(\"").skip(1).filter_map(|rest| rest.split('"').next());
+    let taken: Vec<&str> = taken.collect();
+    assert_eq!(taken.len(), commands.len(), "{taken:?}\n{commands:#?}");
+    for start in taken {
+        let found = commands.iter().filter(|command| command.starts_with(start)).count();
+        assert_eq!(found, 1, "{start}");
+    }
+}
+
+/// The table of deadlines agrees with `explain`.
+#[test]
+fn the_deadlines_in_the_docs_are_right() {
+    let text = page("docs/how-it-works.md");
     let rows = text
         .split_once("| token | due |")
         .unwrap()

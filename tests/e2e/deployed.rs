@@ -50,6 +50,8 @@ fn the_image_is_small() {
 }
 
 fn installed(deployment: &Deployment) {
+    deployment.as_in_readme("kubectl create namespace");
+    deployment.as_in_readme("kubectl label namespace");
     let notes = deployment.as_in_readme("helm install");
     assert!(
         notes.contains(&format!(
@@ -58,7 +60,6 @@ fn installed(deployment: &Deployment) {
         "{notes}"
     );
     assert!(notes.contains(&format!("http://{SERVICE}:4317")), "{notes}");
-    deployment.as_in_readme("kubectl label namespace");
     deployment.as_in_readme("kubectl rollout status");
     assert!(deployment.served("").contains("tokenwatch"), "no status page");
 }

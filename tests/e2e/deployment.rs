@@ -100,8 +100,8 @@ impl Deployment {
         let cluster = Cluster::up_with(name, &[&["--audit", &account], options].concat());
         let programs = workdir(name).join("bin");
         programs_for(&cluster, &programs);
-        let deployment =
-            Self { cluster, readme: Page::read("README.md", "## On a cluster"), programs };
+        let readme = Page::read("README.md", "## Install");
+        let deployment = Self { cluster, readme, programs };
         deployment.import(&image());
         deployment
     }

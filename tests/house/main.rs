@@ -12,6 +12,7 @@ mod circles;
 mod errors;
 mod facts;
 mod imports;
+mod links;
 mod lints;
 mod matches;
 mod mutations;
@@ -49,6 +50,7 @@ rules! {
     circles::no_child_calls_its_parent,
     circles::no_import_circle,
     errors::errors_have_a_type,
+    links::links_lead_somewhere,
     lints::every_configured_lint_fires,
     lints::every_crate_takes_the_lints,
     matches::no_wildcard_arm_on_our_own_enums,
@@ -74,5 +76,6 @@ rules! {
     sizes::lines_fit_in_100_columns,
     sizes::no_struct_of_the_core_has_more_than_ten_fields,
     sizes::the_engine_stays_small,
+    sizes::the_readme_stays_short,
     words::no_banned_words,
 }

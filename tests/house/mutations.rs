@@ -49,7 +49,8 @@ fn append_two(
 }
 
 fn mutations() -> Vec<Mutation> {
-    let all = [arrows(), circles(), errors(), lints(), matches(), rooms(), sizes(), words()];
+    let all =
+        [arrows(), circles(), errors(), links(), lints(), matches(), rooms(), sizes(), words()];
     all.into_iter().flatten().collect()
 }
 
@@ -126,6 +127,16 @@ fn errors() -> Vec<Mutation> {
         "pub fn stray(of: impl Fn() -> Result<(), std::borrow::Cow<'static, str>>) {}",
     ];
     ways.map(|way| append("errors_have_a_type", file, way)).into()
+}
+
+fn links() -> Vec<Mutation> {
+    let ways = [
+        "[stray](docs/attic.md)\n",
+        "[stray](docs/design.md#stray)\n",
+        "[stray](#stray)\n",
+        "[stray](../README.md)\n",
+    ];
+    ways.map(|way| append("links_lead_somewhere", "README.md", way)).into()
 }
 
 fn lints() -> Vec<Mutation> {
@@ -289,6 +300,7 @@ fn sizes() -> Vec<Mutation> {
         append(ten, core, structure.clone()),
         append(ten, core, format!("enum Stray {{ Stray {{\n{fields}}} }}")),
         append(ten, core, format!("macro_rules! stray {{ () => {{ {structure} }} }}")),
+        append("the_readme_stays_short", "README.md", many(150, "One.\n")),
         append(
             "the_engine_stays_small",
             "agent/core/src/engine/stray.rs",

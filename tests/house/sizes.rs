@@ -12,6 +12,8 @@ const FILE: usize = 600;
 /// Of files of the core and of the engine's folder, comments included.
 const CORE_FILE: usize = 350;
 const ENGINE: usize = 400;
+/// Of the README: what somebody reads who has to decide. Mechanism and reference are in `docs`.
+const README: usize = 150;
 /// Of functions, from `fn` to the closing brace.
 const MEDIAN: usize = 6;
 const NINE_OF_TEN: usize = 14;
@@ -60,6 +62,12 @@ pub(crate) fn the_engine_stays_small(tree: &Tree) -> Vec<String> {
     let lines: usize = files.iter().map(|(_, lines)| lines).sum();
     let shown = || format!("engine/ has {lines} lines of at most {ENGINE}: {files:?}");
     (lines > ENGINE).then(shown).into_iter().collect()
+}
+
+pub(crate) fn the_readme_stays_short(tree: &Tree) -> Vec<String> {
+    let lines = tree.text("README.md").lines().count();
+    let shown = || format!("README.md has {lines} lines of at most {README}");
+    (lines > README).then(shown).into_iter().collect()
 }
 
 pub(crate) fn functions_stay_short(tree: &Tree) -> Vec<String> {
