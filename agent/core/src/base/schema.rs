@@ -234,6 +234,14 @@ metrics! {
     METRIC_CAUSES = "tokenwatch.causes" "gauge" "{finding}"
         ["tokenwatch.cause.id, tokenwatch.finding.code, tokenwatch.finding.severity"]
         "Active findings above info whose cause other nodes may have, too, by cause: the 16 worst.";
+    METRIC_FINDING_INFO = "tokenwatch.finding.info" "gauge" "{finding}"
+        ["k8s.namespace.name, k8s.pod.name, k8s.pod.uid, tokenwatch.cause.id, \
+          tokenwatch.finding.code, tokenwatch.finding.severity"]
+        "1 for each active finding, with its pod: the 32 worst, those of each pod in turn. The \
+         UID is there where the names are unknown, or only the token claims them.";
+    METRIC_FINDING_LEFT_OUT = "tokenwatch.finding.left_out" "gauge" "{finding}"
+        ["tokenwatch.finding.code, tokenwatch.finding.severity"]
+        "Active findings that tokenwatch.finding.info does not have, for lack of room.";
     METRIC_READERS = "tokenwatch.readers" "gauge" "{reader}" ["token.reader.verdict"]
         "Readers of tokens on this node that the agent has seen.";
     METRIC_ROTATION_DELAY = "tokenwatch.rotation.delay" "histogram" "s" [""]

@@ -7,8 +7,8 @@
 mod outcome;
 
 pub use crate::view::{
-    AccountState, AgentView, ApiClock, ClockView, FindingCounts, Readiness, Snapshot, Status,
-    TokenView, Why,
+    AccountState, AgentView, ApiClock, ClockView, FindingCounts, NamedFinding, NamedFindings,
+    NamedPod, Readiness, Snapshot, Status, TokenView, Why,
 };
 pub use crate::world::{ClusterFigures, Config, Query};
 pub use outcome::{Outcome, Report};

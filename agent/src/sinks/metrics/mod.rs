@@ -7,6 +7,7 @@
 mod counters;
 mod pull;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use opentelemetry::metrics::{AsyncInstrument, Histogram, Meter, MeterProvider as _};
@@ -15,8 +16,7 @@ use opentelemetry_sdk::metrics::reader::MetricReader;
 use opentelemetry_sdk::metrics::{Instrument, SdkMeterProvider, Stream};
 use tokenwatch_core::base::schema::{self, METRICS};
 use tokenwatch_core::base::time::Delta;
-use tokenwatch_core::engine::Report;
-use tokenwatch_core::engine::Snapshot;
+use tokenwatch_core::engine::{NamedPod, Report, Snapshot};
 use tokenwatch_core::findings::{Code, Severity};
 use tokenwatch_core::world::clocks::ClockState;
 use tokio::sync::oneshot;
@@ -193,6 +193,8 @@ fn observe_snapshot(meter: &Meter, snapshot: &SnapshotSource) {
     counts(schema::METRIC_TOKENS, tokens);
     counts(schema::METRIC_FINDINGS, findings);
     counts(schema::METRIC_CAUSES, causes);
+    counts(schema::METRIC_FINDING_INFO, finding_info);
+    counts(schema::METRIC_FINDING_LEFT_OUT, finding_left_out);
     counts(schema::METRIC_READERS, readers);
     counts(schema::METRIC_CLOCK_STATE, clock_state);
     counts(schema::METRIC_SOURCES_UP, sources);
@@ -247,22 +249,52 @@ fn tokens(snapshot: &Snapshot, observer: Observer<'_, u64>) {
 }
 
 fn findings(snapshot: &Snapshot, observer: Observer<'_, u64>) {
-    for ((code, severity), count) in &snapshot.findings.by_code {
-        let attributes = [
-            KeyValue::new(schema::FINDING_CODE, code.as_str()),
-            KeyValue::new(schema::FINDING_SEVERITY, severity.name()),
-        ];
-        observer.observe(*count, &attributes);
+    counted_by_code(&snapshot.findings.by_code, observer);
+}
+
+fn finding_left_out(snapshot: &Snapshot, observer: Observer<'_, u64>) {
+    counted_by_code(&snapshot.findings.named.left_out, observer);
+}
+
+fn counted_by_code(counts: &BTreeMap<(Code, Severity), u64>, observer: Observer<'_, u64>) {
+    for ((code, severity), count) in counts {
+        observer.observe(*count, &kind(*code, *severity));
     }
+}
+
+fn kind(code: Code, severity: Severity) -> [KeyValue; 2] {
+    [
+        KeyValue::new(schema::FINDING_CODE, code.as_str()),
+        KeyValue::new(schema::FINDING_SEVERITY, severity.name()),
+    ]
+}
+
+fn finding_info(snapshot: &Snapshot, observer: Observer<'_, u64>) {
+    for one in &snapshot.findings.named.all {
+        let cause = one.cause.as_ref().map(|id| KeyValue::new(schema::CAUSE_ID, id.to_string()));
+        let pod = one.pod.as_ref().map(pod_attributes).unwrap_or_default();
+        let attributes: Vec<KeyValue> =
+            kind(one.code, one.severity).into_iter().chain(cause).chain(pod).collect();
+        observer.observe(1, &attributes);
+    }
+}
+
+fn pod_attributes(pod: &NamedPod) -> Vec<KeyValue> {
+    let uid = (!pod.is_proven).then_some(&pod.uid);
+    [
+        (schema::K8S_NAMESPACE, pod.namespace.as_ref()),
+        (schema::K8S_POD_NAME, pod.name.as_ref()),
+        (schema::K8S_POD_UID, uid),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some(KeyValue::new(name, value?.clone())))
+    .collect()
 }
 
 fn causes(snapshot: &Snapshot, observer: Observer<'_, u64>) {
     for ((cause, code, severity), count) in &snapshot.findings.by_cause {
-        let attributes = [
-            KeyValue::new(schema::CAUSE_ID, cause.to_string()),
-            KeyValue::new(schema::FINDING_CODE, code.as_str()),
-            KeyValue::new(schema::FINDING_SEVERITY, severity.name()),
-        ];
+        let cause = KeyValue::new(schema::CAUSE_ID, cause.to_string());
+        let attributes: Vec<KeyValue> = kind(*code, *severity).into_iter().chain([cause]).collect();
         observer.observe(*count, &attributes);
     }
 }
