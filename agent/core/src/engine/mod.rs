@@ -100,7 +100,8 @@ impl Engine {
             Some(Event::Rotated { key, old, at }) => self.rotated(&key, &old, at, outcome),
             Some(Event::Gone(tracked)) => self.gone(*tracked, now, outcome),
             Some(Event::Measured(round)) => {
-                outcome.spans(traces::clock::spans(&self.config.node, &self.world.clock, &round));
+                let node = &self.config.node;
+                outcome.spans(self.exported.measured(node, &self.world.clock, &round));
             }
             None => {}
         }
