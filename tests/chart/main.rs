@@ -418,7 +418,7 @@ fn without_an_address_no_rule_links_to_a_page_that_does_not_exist() {
     let Some(helm) = helm() else { return };
     let objects = render(helm, &["--set", "prometheusRule.enabled=true"]).unwrap();
     let rules = kind(&objects, "PrometheusRule")["spec"].to_string();
-    let chart = std::fs::read_to_string(CHART.to_owned() + "/Chart.yaml").unwrap();
+    let chart = std::fs::read_to_string(helm::root().join("deploy/chart/Chart.yaml")).unwrap();
     let line = |key: &str| chart.lines().find_map(|line| line.strip_prefix(key));
     let links = rules.matches("runbook_url").count();
     if let Some(home) = line("home: ") {

@@ -108,7 +108,11 @@ fn both_formats_follow_their_specifications() {
         ("target_info{k8s_node_name=\"node-1\",service_name=\"tokenwatch\"} 1", true, true),
         ("# TYPE tokenwatch_alerts counter", true, false),
         ("# TYPE tokenwatch_alerts_total counter", false, true),
-        ("tokenwatch_alerts_total{outcome=\"accepted\"} 0", true, true),
+        (
+            "tokenwatch_alerts_total{outcome=\"accepted\",tokenwatch_outcome=\"accepted\"} 0",
+            true,
+            true,
+        ),
         ("# UNIT tokenwatch_rotation_delay_seconds seconds", true, false),
         ("tokenwatch_rotation_delay_seconds_bucket{le=\"0.0\"} 1", true, true),
         ("tokenwatch_rotation_delay_seconds_bucket{le=\"+Inf\"} 2", true, true),
@@ -144,7 +148,12 @@ fn both_formats_follow_their_specifications() {
             true,
             true,
         ),
-        ("tokenwatch_sources_up{source=\"a \\\"quoted\\\"\\\\\\n source\"} 1", true, true),
+        (
+            "tokenwatch_sources_up{source=\"a \\\"quoted\\\"\\\\\\n source\",\
+             tokenwatch_source=\"a \\\"quoted\\\"\\\\\\n source\"} 1",
+            true,
+            true,
+        ),
     ] {
         assert_eq!(
             (open.lines().any(|one| one == line), text.lines().any(|one| one == line)),

@@ -211,7 +211,7 @@ fn observe_snapshot(meter: &Meter, snapshot: &SnapshotSource) {
 
 fn refusals(snapshot: &Snapshot, observer: Observer<'_, u64>) {
     for (reason, count) in snapshot.refusals.iter().flat_map(|figures| &figures.by_reason) {
-        observer.observe(*count, &[KeyValue::new("reason", reason.name())]);
+        observer.observe(*count, &both(schema::METRIC_REASON, reason.name()));
     }
 }
 
@@ -316,7 +316,7 @@ fn clock_state(snapshot: &Snapshot, observer: Observer<'_, u64>) {
 
 fn sources(snapshot: &Snapshot, observer: Observer<'_, u64>) {
     for (source, up) in &snapshot.sources {
-        observer.observe(u64::from(*up), &[KeyValue::new("source", source.clone())]);
+        observer.observe(u64::from(*up), &both(schema::METRIC_SOURCE, source));
     }
 }
 
@@ -340,8 +340,23 @@ fn observe_counters(meter: &Meter, counters: &Arc<Counters>) {
     ];
     let dropped: [Labelled; 2] =
         [("traces", |c| &c.spans_dropped), ("metrics", |c| &c.metrics_dropped)];
-    Instruments(meter, schema::METRIC_ALERTS).counter_u64(counted("outcome", counters, outcomes));
-    Instruments(meter, schema::METRIC_DROPPED).counter_u64(counted("signal", counters, dropped));
+    Instruments(meter, schema::METRIC_ALERTS).counter_u64(counted(
+        schema::METRIC_OUTCOME,
+        counters,
+        outcomes,
+    ));
+    Instruments(meter, schema::METRIC_DROPPED).counter_u64(counted(
+        schema::METRIC_SIGNAL,
+        counters,
+        dropped,
+    ));
+}
+
+/// The attribute under its name and the one that it had before.
+fn both(name: &'static str, value: &str) -> Vec<KeyValue> {
+    let old = schema::OLD_NAMES.iter().filter(|(new, _)| *new == name).map(|(_, old)| *old);
+    let names = std::iter::once(name).chain(old);
+    names.map(|name| KeyValue::new(name, value.to_owned())).collect()
 }
 
 type Labelled = (&'static str, fn(&Counters) -> &Counter);
@@ -354,7 +369,7 @@ fn counted<const N: usize>(
     let counters = Arc::clone(counters);
     move |observer| {
         for (label, counter) in parts {
-            observer.observe(counter(&counters).get(), &[KeyValue::new(key, label)]);
+            observer.observe(counter(&counters).get(), &both(key, label));
         }
     }
 }
