@@ -160,7 +160,9 @@ fn the_readers_of_one_pod_can_be_asked_for() {
 fn a_source_that_is_not_configured_neither_works_nor_fails() {
     let agent = Agent::start();
     until("the files are scanned", || {
-        agent.get("/metrics").is_some_and(|it| it.body.contains("sources_up{source=\"files\"} 1"))
+        agent.get("/metrics").is_some_and(|it| {
+            it.body.contains("sources_up{source=\"files\",tokenwatch_source=\"files\"} 1")
+        })
     });
     let metrics = agent.response("/metrics").body;
     assert!(!metrics.contains("source=\"ntp\""), "{metrics}");

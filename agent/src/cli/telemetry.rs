@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use tokenwatch_core::base::schema::{ATTRIBUTES, EVENTS, Entry, METRICS, Metric, SPANS};
+use tokenwatch_core::base::schema::{
+    ATTRIBUTES, EVENTS, Entry, METRIC_ATTRIBUTES, METRICS, Metric, SPANS,
+};
 
 /// Prints the schema; the exit status.
 pub(super) fn report() -> u8 {
@@ -18,7 +20,10 @@ fn markdown() -> String {
     names(&mut out, "Log events", EVENTS);
     out.push_str(TIMES);
     names(&mut out, "Attributes", ATTRIBUTES);
+    out.push_str(RESOURCE);
     metrics(&mut out);
+    names(&mut out, "Attributes of metrics", METRIC_ATTRIBUTES);
+    out.push_str(OLD_NAMES);
     out
 }
 
@@ -37,6 +42,26 @@ observed time (`ObservedTimestamp`) is when the agent queued the record. While t
 known to be off by more than `clock.offset_limit`, the observed time is true time: the node's time
 plus the measured offset. Backends refuse records from the future, and some sort by the observed
 time. Times of spans are always the node's own.
+";
+
+const RESOURCE: &str = "
+## Resource
+
+Each signal has the resource of the agent that sends it: `service.name`, `service.version`,
+`service.instance.id`, `k8s.node.name`, and `host.name`, which is the name of the node, too. In a
+cluster it also has the agent's own `k8s.namespace.name`, `k8s.pod.name`, `k8s.pod.uid` and
+`k8s.container.name`, as far as the variables `POD_NAMESPACE`, `POD_NAME`, `POD_UID` and
+`CONTAINER_NAME` are set; the chart sets them. `OTEL_RESOURCE_ATTRIBUTES` overrides each.
+
+The same names on a span, a log record or a point of a metric are those of the watched pod. So a
+collector must not copy attributes of the resource over them: `resource_to_telemetry_conversion` of
+the collector's Prometheus exporters would, and every finding would then seem to be the agent's.
+A record without them, such as a finding about the node's clock, is about no pod.
+";
+
+const OLD_NAMES: &str = "
+For one release, each has its old name beside it, without `tokenwatch.`: `outcome`, `signal`,
+`source` and `reason`. The next release drops the old names.
 ";
 
 const METRICS_HEAD: &str = "\n## Metrics\n\n| name | instrument | unit | attributes | meaning \

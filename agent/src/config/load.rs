@@ -276,10 +276,13 @@ fn is_known(name: &str) -> bool {
 }
 
 /// How the names begin of the variables that the agent reads, in upper case.
-const READ: [&str; 10] = [
+const READ: [&str; 13] = [
     "TOKENWATCH_",
     "OTEL_",
     "NODE_NAME",
+    "POD_NAME",
+    "POD_UID",
+    "CONTAINER_NAME",
     "KUBERNETES_SERVICE_",
     "HTTP_PROXY",
     "HTTPS_PROXY",

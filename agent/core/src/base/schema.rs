@@ -41,7 +41,8 @@ names! {
         #[doc = "From the appearance of a generation until one container first reads it; until the \
             generation ends, if the container never does. Child of the generation."]
         SPAN_READER_LAG = "token.reader_lag";
-        #[doc = "One measurement of the node's clock against all time servers. Root of its trace."]
+        #[doc = "One measurement of the node's clock against all time servers. Root of its trace. \
+            Exported if it shows something new, and else once an hour."]
         SPAN_CLOCK = "clock.measure";
         #[doc = "One NTP request with its response."]
         SPAN_NTP = "ntp.exchange";
@@ -51,11 +52,11 @@ names! {
 names! {
     /// Attributes of spans and log records, and keys of evidence.
     ATTRIBUTES {
-        #[doc = "Namespace of the watched pod."]
+        #[doc = "Namespace of the watched pod. In the resource: of the agent's own pod."]
         K8S_NAMESPACE = "k8s.namespace.name";
-        #[doc = "Name of the watched pod."]
+        #[doc = "Name of the watched pod. In the resource: of the agent's own pod."]
         K8S_POD_NAME = "k8s.pod.name";
-        #[doc = "UID of the watched pod."]
+        #[doc = "UID of the watched pod. In the resource: of the agent's own pod."]
         K8S_POD_UID = "k8s.pod.uid";
         #[doc = "Name of the node that a finding is about. In the resource: the node of the agent."]
         K8S_NODE_NAME = "k8s.node.name";
@@ -75,7 +76,7 @@ names! {
         #[doc = "Name of the ReplicationController that owns it."]
         K8S_REPLICATION_CONTROLLER = "k8s.replicationcontroller.name";
         #[doc = "Name of the container that reads the token. Absent if it is one of several, or \
-            not known."]
+            not known. In the resource: the agent's own container."]
         K8S_CONTAINER = "k8s.container.name";
         #[doc = "Name of the volume that holds the token."]
         K8S_VOLUME = "k8s.volume.name";
@@ -194,6 +195,29 @@ names! {
     }
 }
 
+names! {
+    /// Attributes of metrics alone. Each has its old name beside it, for one release.
+    METRIC_ATTRIBUTES {
+        #[doc = "What became of alerts: accepted, rejected or given_up."]
+        METRIC_OUTCOME = "tokenwatch.outcome";
+        #[doc = "The signal of OTLP: traces or metrics."]
+        METRIC_SIGNAL = "tokenwatch.signal";
+        #[doc = "The source of the agent, such as files or ntp."]
+        METRIC_SOURCE = "tokenwatch.source";
+        #[doc = "Why the API server refused requests, by its log."]
+        METRIC_REASON = "tokenwatch.reason";
+    }
+}
+
+/// The name of each attribute of [`METRIC_ATTRIBUTES`] before it had a namespace. It goes with the
+/// next release.
+pub const OLD_NAMES: [(&str, &str); 4] = [
+    (METRIC_OUTCOME, "outcome"),
+    (METRIC_SIGNAL, "signal"),
+    (METRIC_SOURCE, "source"),
+    (METRIC_REASON, "reason"),
+];
+
 /// A metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metric {
@@ -234,6 +258,14 @@ metrics! {
     METRIC_CAUSES = "tokenwatch.causes" "gauge" "{finding}"
         ["tokenwatch.cause.id, tokenwatch.finding.code, tokenwatch.finding.severity"]
         "Active findings above info whose cause other nodes may have, too, by cause: the 16 worst.";
+    METRIC_FINDING_INFO = "tokenwatch.finding.info" "gauge" "{finding}"
+        ["k8s.namespace.name, k8s.pod.name, k8s.pod.uid, tokenwatch.cause.id, \
+          tokenwatch.finding.code, tokenwatch.finding.severity"]
+        "1 for each active finding, with its pod: the 32 worst, those of each pod in turn. The \
+         UID is there where the names are unknown, or only the token claims them.";
+    METRIC_FINDING_LEFT_OUT = "tokenwatch.finding.left_out" "gauge" "{finding}"
+        ["tokenwatch.finding.code, tokenwatch.finding.severity"]
+        "Active findings that tokenwatch.finding.info does not have, for lack of room.";
     METRIC_READERS = "tokenwatch.readers" "gauge" "{reader}" ["token.reader.verdict"]
         "Readers of tokens on this node that the agent has seen.";
     METRIC_ROTATION_DELAY = "tokenwatch.rotation.delay" "histogram" "s" [""]
@@ -246,12 +278,12 @@ metrics! {
         "Largest distance of true time from wall clock + offset. Absent while unknown.";
     METRIC_CLOCK_STATE = "tokenwatch.clock.state" "gauge" "{clock}" ["clock.state"]
         "1 for the current state of the clock, 0 for the others.";
-    METRIC_ALERTS = "tokenwatch.alerts" "counter" "{alert}" ["outcome"]
+    METRIC_ALERTS = "tokenwatch.alerts" "counter" "{alert}" ["tokenwatch.outcome, outcome"]
         "Alerts by outcome: accepted, rejected (by the collector, for good) or given_up (for lack \
          of memory).";
-    METRIC_DROPPED = "tokenwatch.dropped" "counter" "{item}" ["signal"]
+    METRIC_DROPPED = "tokenwatch.dropped" "counter" "{item}" ["tokenwatch.signal, signal"]
         "Spans and batches of metrics that were dropped.";
-    METRIC_SOURCES_UP = "tokenwatch.sources.up" "gauge" "{source}" ["source"]
+    METRIC_SOURCES_UP = "tokenwatch.sources.up" "gauge" "{source}" ["tokenwatch.source, source"]
         "1 if the source works, 0 if it is degraded.";
     METRIC_PRIVILEGE = "tokenwatch.privilege" "gauge" "{rung}" ["tokenwatch.privilege.rung"]
         "1 for the privilege level of the agent: files, hostPID or fanotify.";
@@ -259,7 +291,7 @@ metrics! {
         "Pods of this node that the API server reported. Absent without access to it.";
     METRIC_CLUSTER_AGE = "tokenwatch.cluster.age" "gauge" "s" [""]
         "Time since the last data from the API server. Absent without access to it.";
-    METRIC_REFUSALS = "tokenwatch.apiserver.refusals" "counter" "{request}" ["reason"]
+    METRIC_REFUSALS = "tokenwatch.apiserver.refusals" "counter" "{request}" ["tokenwatch.reason, reason"]
         "Requests that the API servers on this node refused (401), by the reason in their log. \
          Absent without apiserver.logs and apiserver.journal.";
     METRIC_MISSED = "tokenwatch.apiserver.missed" "counter" "{pod}" [""]

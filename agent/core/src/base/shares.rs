@@ -103,18 +103,42 @@ pub fn in_turn<'a, T, Rank: Ord + Clone>(
     items: impl IntoIterator<Item = &'a T>,
     of: impl Fn(&'a T) -> (Rank, Option<&'a str>),
 ) -> Vec<&'a T> {
+    let ranked = with_turns(items.into_iter().map(|item| (of(item), item)));
+    ranked.into_iter().map(|(_, item)| item).collect()
+}
+
+/// As [`in_turn`]. Of the same turn, the first of each namespace come before the second of any: a
+/// namespace with hundreds of pods does not hide the few of another one.
+pub fn in_turn_of_tenants<'a, T, Rank: Ord + Clone>(
+    items: impl IntoIterator<Item = &'a T>,
+    of: impl Fn(&'a T) -> (Rank, &'a Tenant),
+) -> Vec<&'a T> {
+    let items = items.into_iter().map(|item| (of(item), item));
+    let by_pod = with_turns(
+        items.map(|((rank, tenant), item)| ((rank, tenant.pod.as_deref()), (tenant, item))),
+    );
+    let by_namespace = with_turns(
+        by_pod.into_iter().map(|(at, (tenant, item))| ((at, tenant.namespace.as_deref()), item)),
+    );
+    by_namespace.into_iter().map(|(_, item)| item).collect()
+}
+
+/// The items by rank and turn: the how many-th item of that rank and owner it is. One of no owner
+/// has the first turn.
+fn with_turns<'a, T, Rank: Ord + Clone>(
+    items: impl IntoIterator<Item = ((Rank, Option<&'a str>), T)>,
+) -> Vec<((Rank, usize), T)> {
     let mut seen: BTreeMap<(Rank, &str), usize> = BTreeMap::new();
-    let mut ranked: Vec<((Rank, usize), &T)> = Vec::new();
-    for item in items {
-        let (rank, pod) = of(item);
-        let turn = pod.map_or(0, |pod| {
-            let count = seen.entry((rank.clone(), pod)).or_default();
+    let mut ranked: Vec<((Rank, usize), T)> = Vec::new();
+    for ((rank, owner), item) in items {
+        let turn = owner.map_or(0, |owner| {
+            let count = seen.entry((rank.clone(), owner)).or_default();
             std::mem::replace(count, *count + 1)
         });
         ranked.push(((rank, turn), item));
     }
     ranked.sort_by(|(a, _), (b, _)| a.cmp(b));
-    ranked.into_iter().map(|(_, item)| item).collect()
+    ranked
 }
 
 #[cfg(test)]
@@ -184,6 +208,18 @@ mod tests {
         let sorted = in_turn(&items, |item| (&item[..1], pod(item)));
         let sorted: Vec<&str> = sorted.into_iter().copied().collect();
         assert_eq!(sorted, ["1a", "1b", "1", "1", "1a", "1a", "2b", "2a"]);
+    }
+
+    #[test]
+    fn no_namespace_hides_another() {
+        // (namespace and pod, in the order in which they come)
+        let items = ["a/1", "a/2", "a/3", "a/1", "b/9", "a/4", "b/9", "/7"].map(|name| {
+            let (namespace, pod) = name.split_once('/').unwrap();
+            (name, tenant(namespace, pod))
+        });
+        let sorted = in_turn_of_tenants(&items, |(_, tenant)| ((), tenant));
+        let sorted: Vec<&str> = sorted.into_iter().map(|(name, _)| *name).collect();
+        assert_eq!(sorted, ["a/1", "b/9", "/7", "a/2", "a/3", "a/4", "a/1", "b/9"]);
     }
 
     proptest! {

@@ -7,8 +7,8 @@
 mod outcome;
 
 pub use crate::view::{
-    AccountState, AgentView, ApiClock, ClockView, FindingCounts, Readiness, Snapshot, Status,
-    TokenView, Why,
+    AccountState, AgentView, ApiClock, ClockView, FindingCounts, NamedFinding, NamedFindings,
+    NamedPod, Readiness, Snapshot, Status, TokenView, Why,
 };
 pub use crate::world::{ClusterFigures, Config, Query};
 pub use outcome::{Outcome, Report};
@@ -100,7 +100,8 @@ impl Engine {
             Some(Event::Rotated { key, old, at }) => self.rotated(&key, &old, at, outcome),
             Some(Event::Gone(tracked)) => self.gone(*tracked, now, outcome),
             Some(Event::Measured(round)) => {
-                outcome.spans(traces::clock::spans(&self.config.node, &self.world.clock, &round));
+                let node = &self.config.node;
+                outcome.spans(self.exported.measured(node, &self.world.clock, &round));
             }
             None => {}
         }

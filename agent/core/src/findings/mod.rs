@@ -112,12 +112,17 @@ impl Subject {
         }
     }
 
-    /// The UID of the pod, if the subject is a token.
-    pub fn pod_uid(&self) -> Option<&str> {
+    /// The pod, if the subject is a token.
+    pub fn pod(&self) -> Option<&PodRef> {
         match self {
-            Self::Token { pod, .. } => Some(&pod.uid),
+            Self::Token { pod, .. } => Some(pod),
             Self::Node { .. } | Self::Server { .. } | Self::File { .. } => None,
         }
+    }
+
+    /// The UID of the pod, if the subject is a token.
+    pub fn pod_uid(&self) -> Option<&str> {
+        self.pod().map(|pod| pod.uid.as_str())
     }
 
     /// The key for sorting: namespace and name as far as they are known, then the other parts.

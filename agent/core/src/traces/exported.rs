@@ -1,13 +1,15 @@
-//! The generations whose traces were exported. Each gets one trace, also if its file is deleted and
-//! created again, or if an old generation is written back.
+//! What was exported. Each generation gets one trace, also if its file is deleted and created again,
+//! or if an old generation is written back. Of the clock, only news do.
 
 use std::collections::{BTreeSet, VecDeque};
 
 use super::generation::{self, Ended};
+use super::measured::Measurements;
 use super::{Span, readers};
 use crate::base::ids::SpanId;
 use crate::base::time::Wall;
 use crate::world::World;
+use crate::world::clocks::{ClockModel, Round};
 use crate::world::cluster::PodRef;
 use crate::world::tokens::{Generation, TokenKey, Tracked};
 
@@ -15,16 +17,24 @@ use crate::world::tokens::{Generation, TokenKey, Tracked};
 /// takes 16 bytes.
 const CAPACITY: usize = 1_024;
 
-/// The root spans that were exported last, and the tokens whose generation expired in the file.
+/// The root spans that were exported last, the tokens whose generation expired in the file, and the
+/// last measurement.
 #[derive(Debug, Default)]
 pub struct Exported {
     order: VecDeque<SpanId>,
     known: BTreeSet<SpanId>,
     /// The files with a generation that has expired: its trace is complete.
     expired: BTreeSet<TokenKey>,
+    measurements: Measurements,
 }
 
 impl Exported {
+    /// The trace of a measurement of the clock, which `model` has already taken, if it shows
+    /// something new.
+    pub fn measured(&mut self, node: &str, model: &ClockModel, round: &Round) -> Vec<Span> {
+        self.measurements.spans(node, model, round)
+    }
+
     /// The trace of the generation `old`, which the next one replaced at `at`.
     pub fn replaced(
         &mut self,

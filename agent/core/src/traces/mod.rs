@@ -3,6 +3,7 @@
 pub mod clock;
 mod exported;
 pub mod generation;
+mod measured;
 mod readers;
 mod span;
 

@@ -1,8 +1,10 @@
 //! Views of the core at one moment, for metrics, `check` and the status page.
 
+mod named;
 mod render;
 mod why;
 
+pub use named::{NamedFinding, NamedFindings, NamedPod};
 pub(crate) use render::Scene;
 pub use why::{AccountState, ApiClock, Why};
 
@@ -74,6 +76,8 @@ pub struct FindingCounts {
     pub by_code: BTreeMap<(Code, Severity), u64>,
     /// Of those above info whose cause other nodes may have, too: by cause, the worst ones.
     pub by_cause: BTreeMap<(CauseId, Code, Severity), u64>,
+    /// With their pods.
+    pub named: NamedFindings,
 }
 
 impl Default for Snapshot {

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{AgentView, ClockView, Readiness, Snapshot, Status, TokenView};
+use super::{AgentView, ClockView, NamedFindings, Readiness, Snapshot, Status, TokenView};
 use crate::base::time::{Delta, Interval, Reading, Wall};
 use crate::diagnosis::{self, Survey};
 use crate::findings::{CauseId, Code, Finding, Severity, Subject};
@@ -63,6 +63,7 @@ impl Scene<'_> {
             *snapshot.findings.by_code.entry((finding.code, finding.severity)).or_default() += 1;
         }
         snapshot.findings.by_cause = causes(self.ledger.active());
+        snapshot.findings.named = NamedFindings::of(self.ledger.active());
         snapshot
     }
 

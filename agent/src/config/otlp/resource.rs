@@ -1,6 +1,7 @@
 //! The resource: which agent on which node sends.
 
 use tokenwatch_core::base::ids::stable_id;
+use tokenwatch_core::base::schema;
 use tokenwatch_core::base::secrecy::redacted;
 use tokenwatch_otlp::Resource;
 
@@ -13,17 +14,30 @@ use crate::environment::Environment;
 pub struct Identity {
     /// The Kubernetes node, if it is one.
     pub node: Option<String>,
-    /// Host name.
+    /// Host name. In a pod it is the pod's, unless that shares the node's network.
     pub host: Option<String>,
 }
 
+/// What the variables of the manifests say of the agent's own pod, by attribute.
+const OWN_POD: [(&str, &str); 4] = [
+    (schema::K8S_NAMESPACE, "POD_NAMESPACE"),
+    (schema::K8S_POD_NAME, "POD_NAME"),
+    (schema::K8S_POD_UID, "POD_UID"),
+    (schema::K8S_CONTAINER, "CONTAINER_NAME"),
+];
+
 /// service.name (`OTEL_SERVICE_NAME`, else tokenwatch), service.version, service.instance.id,
-/// k8s.node.name and host.name. `OTEL_RESOURCE_ATTRIBUTES` overrides all but the name given by
+/// k8s.node.name, host.name (the node's) and the agent's own pod, where it is known. `OTEL_RESOURCE_ATTRIBUTES` overrides all but the name given by
 /// `OTEL_SERVICE_NAME`; a broken one is a mistake, as the specification wants, and nothing of it is
 /// used.
 pub fn resource(env: &Environment, identity: &Identity) -> Result<Resource, Mistake> {
     let vars = Variables::new(env);
     let mut resource = detected(identity);
+    for (name, variable) in OWN_POD {
+        if let Some(value) = vars.get(variable) {
+            resource.set(name, redacted(value).into_owned());
+        }
+    }
     for (name, value) in given(&vars)? {
         resource.set(&redacted(&name), redacted(&value).into_owned());
     }
@@ -46,7 +60,9 @@ fn detected(identity: &Identity) -> Resource {
     resource.set("service.name", "tokenwatch".to_owned());
     resource.set("service.version", env!("CARGO_PKG_VERSION").to_owned());
     resource.set("service.instance.id", instance(identity));
-    for (name, value) in [("k8s.node.name", &identity.node), ("host.name", &identity.host)] {
+    // The host is the node. Its own name is only the pod's, in most pods.
+    let host = identity.node.as_ref().or(identity.host.as_ref());
+    for (name, value) in [(schema::K8S_NODE_NAME, identity.node.as_ref()), ("host.name", host)] {
         if let Some(value) = value {
             resource.set(name, redacted(value).into_owned());
         }

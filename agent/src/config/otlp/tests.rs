@@ -31,6 +31,44 @@ pub(crate) fn resource_of_node_1() -> tokenwatch_otlp::Resource {
     resource(&Environment::default(), &identity).unwrap()
 }
 
+#[test]
+fn the_resource_names_the_node_and_the_agents_own_pod() {
+    let identity =
+        Identity { node: Some("worker-1".into()), host: Some("tokenwatch-x2k4q".into()) };
+    let of = |variables: &[(&str, &str)]| {
+        resource(&Environment::of(variables.iter().copied()), &identity).unwrap()
+    };
+    let own = [
+        ("k8s.namespace.name", "POD_NAMESPACE", "tokenwatch"),
+        ("k8s.pod.name", "POD_NAME", "tokenwatch-x2k4q"),
+        ("k8s.pod.uid", "POD_UID", "u-1"),
+        ("k8s.container.name", "CONTAINER_NAME", "agent"),
+    ];
+    let [none, all] = [of(&[]), of(&own.map(|(_, variable, value)| (variable, value)))];
+    for (name, _, value) in own {
+        assert_eq!((none.get(name), all.get(name)), (None, Some(value)));
+    }
+    for resource in [&none, &all] {
+        let names = ["host.name", "k8s.node.name"].map(|name| resource.get(name));
+        assert_eq!(names, [Some("worker-1"); 2], "the host's own name is only the pod's");
+    }
+    let given = of(&[("POD_NAME", "a"), ("OTEL_RESOURCE_ATTRIBUTES", "k8s.pod.name=b")]);
+    assert_eq!(given.get("k8s.pod.name"), Some("b"));
+}
+
+/// Agents of two clusters on nodes of the same name are two instances.
+#[test]
+fn an_instance_is_a_node_and_a_host() {
+    let id = |node: &str, host: &str| {
+        let identity = Identity { node: Some(node.into()), host: Some(host.into()) };
+        let resource = resource(&Environment::default(), &identity).unwrap();
+        resource.get("service.instance.id").unwrap().to_owned()
+    };
+    assert_eq!(id("n1", "pod-a"), id("n1", "pod-a"));
+    assert_ne!(id("n1", "pod-a"), id("n1", "pod-b"));
+    assert_ne!(id("n1", "pod-a"), id("n2", "pod-a"));
+}
+
 const BASE: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
 #[test]

@@ -3,8 +3,9 @@ use std::sync::{Arc, Mutex};
 
 use tokenwatch_core::base::schema::METRICS;
 use tokenwatch_core::base::time::Delta;
-use tokenwatch_core::engine::Report;
-use tokenwatch_core::engine::{ClusterFigures, FindingCounts, Snapshot};
+use tokenwatch_core::engine::{
+    ClusterFigures, FindingCounts, NamedFinding, NamedFindings, NamedPod, Report, Snapshot,
+};
 use tokenwatch_core::findings::{CauseId, Code, Severity};
 use tokenwatch_core::world::privileges::Level;
 use tokenwatch_core::world::refusals::{RefusalFigures, RefusalReason};
@@ -18,13 +19,31 @@ fn counts(by_code: impl IntoIterator<Item = ((Code, Severity), u64)>) -> Finding
     FindingCounts { by_code: by_code.into_iter().collect(), ..FindingCounts::default() }
 }
 
+fn named(cause: &CauseId, is_proven: bool) -> NamedFinding {
+    NamedFinding {
+        code: Code::Expired,
+        severity: Severity::Critical,
+        cause: Some(cause.clone()),
+        pod: Some(NamedPod {
+            namespace: Some("shop".to_owned()),
+            name: Some("cart-0".to_owned()),
+            uid: "u-1".to_owned(),
+            is_proven,
+        }),
+    }
+}
+
 /// Every metric of the schema.
 fn all_metrics(format: Format) -> String {
     let cause = CauseId::new("workload", &["shop", "Deployment", "cart"]);
     let mut snapshot = Snapshot {
         findings: FindingCounts {
             by_code: BTreeMap::from([((Code::Expired, Severity::Critical), 2)]),
-            by_cause: BTreeMap::from([((cause, Code::Expired, Severity::Critical), 2)]),
+            by_cause: BTreeMap::from([((cause.clone(), Code::Expired, Severity::Critical), 2)]),
+            named: NamedFindings {
+                all: [true, false].map(|is_proven| named(&cause, is_proven)).into(),
+                left_out: BTreeMap::from([((Code::Expired, Severity::Info), 9)]),
+            },
         },
         nearest_deadline: Some(Delta::from_millis(1_500)),
         sources: BTreeMap::from([("a \"quoted\"\\\n source".to_owned(), true)]),
@@ -89,7 +108,11 @@ fn both_formats_follow_their_specifications() {
         ("target_info{k8s_node_name=\"node-1\",service_name=\"tokenwatch\"} 1", true, true),
         ("# TYPE tokenwatch_alerts counter", true, false),
         ("# TYPE tokenwatch_alerts_total counter", false, true),
-        ("tokenwatch_alerts_total{outcome=\"accepted\"} 0", true, true),
+        (
+            "tokenwatch_alerts_total{outcome=\"accepted\",tokenwatch_outcome=\"accepted\"} 0",
+            true,
+            true,
+        ),
         ("# UNIT tokenwatch_rotation_delay_seconds seconds", true, false),
         ("tokenwatch_rotation_delay_seconds_bucket{le=\"0.0\"} 1", true, true),
         ("tokenwatch_rotation_delay_seconds_bucket{le=\"+Inf\"} 2", true, true),
@@ -103,7 +126,34 @@ fn both_formats_follow_their_specifications() {
             true,
             true,
         ),
-        ("tokenwatch_sources_up{source=\"a \\\"quoted\\\"\\\\\\n source\"} 1", true, true),
+        (
+            "tokenwatch_finding_info{k8s_namespace_name=\"shop\",k8s_pod_name=\"cart-0\",\
+             tokenwatch_cause_id=\"workload:shop/Deployment/cart\",\
+             tokenwatch_finding_code=\"token.expired\",\
+             tokenwatch_finding_severity=\"critical\"} 1",
+            true,
+            true,
+        ),
+        (
+            "tokenwatch_finding_info{k8s_namespace_name=\"shop\",k8s_pod_name=\"cart-0\",\
+             k8s_pod_uid=\"u-1\",tokenwatch_cause_id=\"workload:shop/Deployment/cart\",\
+             tokenwatch_finding_code=\"token.expired\",\
+             tokenwatch_finding_severity=\"critical\"} 1",
+            true,
+            true,
+        ),
+        (
+            "tokenwatch_finding_left_out{tokenwatch_finding_code=\"token.expired\",\
+             tokenwatch_finding_severity=\"info\"} 9",
+            true,
+            true,
+        ),
+        (
+            "tokenwatch_sources_up{source=\"a \\\"quoted\\\"\\\\\\n source\",\
+             tokenwatch_source=\"a \\\"quoted\\\"\\\\\\n source\"} 1",
+            true,
+            true,
+        ),
     ] {
         assert_eq!(
             (open.lines().any(|one| one == line), text.lines().any(|one| one == line)),

@@ -7,6 +7,7 @@
 mod counters;
 mod pull;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use opentelemetry::metrics::{AsyncInstrument, Histogram, Meter, MeterProvider as _};
@@ -15,8 +16,7 @@ use opentelemetry_sdk::metrics::reader::MetricReader;
 use opentelemetry_sdk::metrics::{Instrument, SdkMeterProvider, Stream};
 use tokenwatch_core::base::schema::{self, METRICS};
 use tokenwatch_core::base::time::Delta;
-use tokenwatch_core::engine::Report;
-use tokenwatch_core::engine::Snapshot;
+use tokenwatch_core::engine::{NamedPod, Report, Snapshot};
 use tokenwatch_core::findings::{Code, Severity};
 use tokenwatch_core::world::clocks::ClockState;
 use tokio::sync::oneshot;
@@ -193,6 +193,8 @@ fn observe_snapshot(meter: &Meter, snapshot: &SnapshotSource) {
     counts(schema::METRIC_TOKENS, tokens);
     counts(schema::METRIC_FINDINGS, findings);
     counts(schema::METRIC_CAUSES, causes);
+    counts(schema::METRIC_FINDING_INFO, finding_info);
+    counts(schema::METRIC_FINDING_LEFT_OUT, finding_left_out);
     counts(schema::METRIC_READERS, readers);
     counts(schema::METRIC_CLOCK_STATE, clock_state);
     counts(schema::METRIC_SOURCES_UP, sources);
@@ -209,7 +211,7 @@ fn observe_snapshot(meter: &Meter, snapshot: &SnapshotSource) {
 
 fn refusals(snapshot: &Snapshot, observer: Observer<'_, u64>) {
     for (reason, count) in snapshot.refusals.iter().flat_map(|figures| &figures.by_reason) {
-        observer.observe(*count, &[KeyValue::new("reason", reason.name())]);
+        observer.observe(*count, &both(schema::METRIC_REASON, reason.name()));
     }
 }
 
@@ -247,22 +249,52 @@ fn tokens(snapshot: &Snapshot, observer: Observer<'_, u64>) {
 }
 
 fn findings(snapshot: &Snapshot, observer: Observer<'_, u64>) {
-    for ((code, severity), count) in &snapshot.findings.by_code {
-        let attributes = [
-            KeyValue::new(schema::FINDING_CODE, code.as_str()),
-            KeyValue::new(schema::FINDING_SEVERITY, severity.name()),
-        ];
-        observer.observe(*count, &attributes);
+    counted_by_code(&snapshot.findings.by_code, observer);
+}
+
+fn finding_left_out(snapshot: &Snapshot, observer: Observer<'_, u64>) {
+    counted_by_code(&snapshot.findings.named.left_out, observer);
+}
+
+fn counted_by_code(counts: &BTreeMap<(Code, Severity), u64>, observer: Observer<'_, u64>) {
+    for ((code, severity), count) in counts {
+        observer.observe(*count, &kind(*code, *severity));
     }
+}
+
+fn kind(code: Code, severity: Severity) -> [KeyValue; 2] {
+    [
+        KeyValue::new(schema::FINDING_CODE, code.as_str()),
+        KeyValue::new(schema::FINDING_SEVERITY, severity.name()),
+    ]
+}
+
+fn finding_info(snapshot: &Snapshot, observer: Observer<'_, u64>) {
+    for one in &snapshot.findings.named.all {
+        let cause = one.cause.as_ref().map(|id| KeyValue::new(schema::CAUSE_ID, id.to_string()));
+        let pod = one.pod.as_ref().map(pod_attributes).unwrap_or_default();
+        let attributes: Vec<KeyValue> =
+            kind(one.code, one.severity).into_iter().chain(cause).chain(pod).collect();
+        observer.observe(1, &attributes);
+    }
+}
+
+fn pod_attributes(pod: &NamedPod) -> Vec<KeyValue> {
+    let uid = (!pod.is_proven).then_some(&pod.uid);
+    [
+        (schema::K8S_NAMESPACE, pod.namespace.as_ref()),
+        (schema::K8S_POD_NAME, pod.name.as_ref()),
+        (schema::K8S_POD_UID, uid),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some(KeyValue::new(name, value?.clone())))
+    .collect()
 }
 
 fn causes(snapshot: &Snapshot, observer: Observer<'_, u64>) {
     for ((cause, code, severity), count) in &snapshot.findings.by_cause {
-        let attributes = [
-            KeyValue::new(schema::CAUSE_ID, cause.to_string()),
-            KeyValue::new(schema::FINDING_CODE, code.as_str()),
-            KeyValue::new(schema::FINDING_SEVERITY, severity.name()),
-        ];
+        let cause = KeyValue::new(schema::CAUSE_ID, cause.to_string());
+        let attributes: Vec<KeyValue> = kind(*code, *severity).into_iter().chain([cause]).collect();
         observer.observe(*count, &attributes);
     }
 }
@@ -284,7 +316,7 @@ fn clock_state(snapshot: &Snapshot, observer: Observer<'_, u64>) {
 
 fn sources(snapshot: &Snapshot, observer: Observer<'_, u64>) {
     for (source, up) in &snapshot.sources {
-        observer.observe(u64::from(*up), &[KeyValue::new("source", source.clone())]);
+        observer.observe(u64::from(*up), &both(schema::METRIC_SOURCE, source));
     }
 }
 
@@ -308,8 +340,23 @@ fn observe_counters(meter: &Meter, counters: &Arc<Counters>) {
     ];
     let dropped: [Labelled; 2] =
         [("traces", |c| &c.spans_dropped), ("metrics", |c| &c.metrics_dropped)];
-    Instruments(meter, schema::METRIC_ALERTS).counter_u64(counted("outcome", counters, outcomes));
-    Instruments(meter, schema::METRIC_DROPPED).counter_u64(counted("signal", counters, dropped));
+    Instruments(meter, schema::METRIC_ALERTS).counter_u64(counted(
+        schema::METRIC_OUTCOME,
+        counters,
+        outcomes,
+    ));
+    Instruments(meter, schema::METRIC_DROPPED).counter_u64(counted(
+        schema::METRIC_SIGNAL,
+        counters,
+        dropped,
+    ));
+}
+
+/// The attribute under its name and the one that it had before.
+fn both(name: &'static str, value: &str) -> Vec<KeyValue> {
+    let old = schema::OLD_NAMES.iter().filter(|(new, _)| *new == name).map(|(_, old)| *old);
+    let names = std::iter::once(name).chain(old);
+    names.map(|name| KeyValue::new(name, value.to_owned())).collect()
 }
 
 type Labelled = (&'static str, fn(&Counters) -> &Counter);
@@ -322,7 +369,7 @@ fn counted<const N: usize>(
     let counters = Arc::clone(counters);
     move |observer| {
         for (label, counter) in parts {
-            observer.observe(counter(&counters).get(), &[KeyValue::new(key, label)]);
+            observer.observe(counter(&counters).get(), &both(key, label));
         }
     }
 }
