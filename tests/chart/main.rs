@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods)] // a test starts programs, measures time and makes folders
 
 mod helm;
+mod release;
 mod rungs;
 mod values;
 
