@@ -326,7 +326,7 @@ fn the_collector_is_the_one_that_is_tested() {
     assert!(modules.contains(&format!("receiver/otlpreceiver v{version}\n")), "{image}");
 }
 
-/// systemd itself reads the unit, and rates what it leaves open. The documentation states the rating.
+/// systemd itself reads the unit, and rates what it leaves open. docs/deployment.md has the rating.
 #[test]
 fn the_unit_of_systemd_is_valid_and_hardened() {
     let folder = tempfile::tempdir().unwrap();
