@@ -325,3 +325,57 @@ fn the_collector_is_the_one_that_is_tested() {
         std::fs::read_to_string(deploy().join("../tests/cluster/otelcol/go.mod")).unwrap();
     assert!(modules.contains(&format!("receiver/otlpreceiver v{version}\n")), "{image}");
 }
+
+/// systemd itself reads the unit, and rates what it leaves open. docs/deployment.md has the rating.
+#[test]
+fn the_unit_of_systemd_is_valid_and_hardened() {
+    let folder = tempfile::tempdir().unwrap();
+    let unit = folder.path().join("tokenwatch.service");
+    // The program has to exist where the unit names it.
+    let installed = env!("CARGO_BIN_EXE_tokenwatch");
+    let text = text("systemd/tokenwatch.service").replace("/usr/local/bin/tokenwatch", installed);
+    std::fs::write(&unit, &text).unwrap();
+    let analyze = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("systemd-analyze");
+        let output = command.args(arguments).arg(&unit).output().ok()?;
+        let shown = [output.stdout, output.stderr].concat();
+        Some((output.status.success(), String::from_utf8(shown).unwrap()))
+    };
+    let Some(verified) = analyze(&["verify", "--man=no"]) else {
+        assert!(std::env::var_os("CI").is_none(), "systemd-analyze is missing");
+        eprintln!("SKIPPED: systemd-analyze is missing, and the unit was not tested");
+        return;
+    };
+    assert_eq!(verified, (true, String::new()));
+    // In tenths: 26 is what remains with root, the network, and the clock that the agent reads.
+    let (is_good, rated) =
+        analyze(&["security", "--offline=true", "--no-pager", "--threshold=26"]).unwrap();
+    assert!(is_good, "{rated}");
+    for (weaker, stronger) in
+        [("ProtectSystem=strict", ""), ("SystemCallFilter=@system-service", "")]
+    {
+        std::fs::write(&unit, text.replace(weaker, stronger)).unwrap();
+        let rated = analyze(&["security", "--offline=true", "--no-pager", "--threshold=26"]);
+        assert!(!rated.unwrap().0, "without {weaker}");
+    }
+}
+
+/// The unit starts the program as its help describes it, with the chart's limits.
+#[test]
+fn the_unit_of_systemd_agrees_with_program_and_chart() {
+    let unit = text("systemd/tokenwatch.service");
+    let start = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
+    let help = std::process::Command::new(env!("CARGO_BIN_EXE_tokenwatch"))
+        .args(["run", "--help"])
+        .output()
+        .unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    for flag in start.split(' ').filter(|word| word.starts_with("--")) {
+        assert!(help.contains(&format!("{flag} <")), "{flag}");
+    }
+    let limit = &yaml("chart/values.yaml")["resources"]["limits"]["memory"];
+    assert_eq!(limit, "48Mi");
+    assert!(unit.contains("\nMemoryMax=48M\n"), "{unit}");
+    let seconds = &yaml("chart/values.yaml")["terminationGracePeriodSeconds"];
+    assert!(unit.contains(&format!("\nTimeoutStopSec={seconds}s\n")), "{seconds}");
+}

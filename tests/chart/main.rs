@@ -5,7 +5,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed test panics
 #![allow(clippy::disallowed_methods)] // a test starts programs, measures time and makes folders
 
+mod extras;
 mod helm;
+mod release;
 mod rungs;
 mod values;
 
@@ -31,7 +33,10 @@ fn generated_files_are_up_to_date() {
     for file in [
         "deploy/manifests/agent.yaml",
         "docs/chart-values.md",
+        "deploy/chart/README.md",
         "deploy/chart/files/tokenwatch.rules.yaml",
+        "deploy/chart/files/fleet.json",
+        "deploy/chart/files/node.json",
     ] {
         let [generated, kept] = [generated.path().join(file), root().join(file)]
             .map(|path| fs::read_to_string(path).unwrap_or_default());
@@ -252,7 +257,7 @@ fn every_object_is_labelled() {
         "RoleBinding",
         "Service",
     ];
-    assert!(expected.iter().all(|kind| kinds.contains(kind)) && kinds.len() == 14, "{kinds:?}");
+    assert!(expected.iter().all(|kind| kinds.contains(kind)) && kinds.len() == 17, "{kinds:?}");
     for object in objects {
         let labels = &object["metadata"]["labels"];
         assert_eq!(labels["app.kubernetes.io/instance"], "tokenwatch", "{object}");

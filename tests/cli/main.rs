@@ -7,6 +7,7 @@
 mod explain;
 #[path = "../support/golden.rs"]
 mod golden;
+mod habits;
 #[path = "../support/node.rs"]
 mod node;
 mod readers;
@@ -101,6 +102,9 @@ fn help_shows_examples_and_exit_status() {
         "config",
         "findings",
         "telemetry",
+        "completion",
+        "man",
+        "version",
     ];
     for command in commands {
         let (status, out, err) = run(&[command, "--help"]);

@@ -72,7 +72,8 @@ fn commands() -> Vec<String> {
 fn flags(command: &str) -> Vec<String> {
     let help = run(&[command, "--help"]).1;
     let words = help.split_whitespace().filter(|word| word.starts_with("--") && word.len() > 2);
-    let names = words.map(|word| word.split(['=', '<', ',', '.', '\'']).next().unwrap_or_default());
+    let names =
+        words.map(|word| word.split(['=', '<', ',', '.', '\'', '[']).next().unwrap_or_default());
     let mut flags: Vec<String> = names.map(ToOwned::to_owned).collect();
     flags.sort();
     flags.dedup();

@@ -100,7 +100,9 @@ fn telemetry_arrives_by_name(deployment: &Deployment, gateway: &Gateway) {
 fn the_documented_pod_security_level_is_enough(deployment: &Deployment) {
     let [baseline, privileged] =
         ["baseline", "privileged"].map(|level| deployment.pod_security_warnings(NAMESPACE, level));
-    assert!(baseline.contains("hostPath volumes"), "{baseline}");
+    for violation in ["hostPath volumes", "non-default capabilities"] {
+        assert!(baseline.contains(violation), "no {violation}: {baseline}");
+    }
     assert!(!privileged.contains("violate"), "{privileged}");
 }
 

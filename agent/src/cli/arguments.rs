@@ -5,10 +5,13 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use tokenwatch_core::base::time::Delta;
 
+use super::check::{Asked, Namespace};
 #[cfg(feature = "demo")]
 use super::flags::Exporting;
 use super::flags::{ClockOnly, Everything, Flags, OneToken, ReadersOnly, Scope, SingleScan};
-use super::output::{TableJsonOrMarkdown, TableOrJson, TextOrJson, TextOrMarkdown};
+use super::output::{
+    MarkdownOrJson, TableJsonOrMarkdown, TableOrJson, TextMarkdownOrJson, TextOrJson,
+};
 use super::record::Recording;
 use super::replay::Replaying;
 use crate::config::duration;
@@ -30,7 +33,7 @@ use crate::reader_list::PodName;
 A flag overrides a variable, and a variable overrides the file. `tokenwatch config` shows the \
                         result.")]
 pub(super) struct Arguments {
-    /// Configuration file (YAML) [TOKENWATCH_CONFIG]
+    /// Configuration file (YAML). Default: none. [TOKENWATCH_CONFIG]
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     #[command(subcommand)]
@@ -59,6 +62,8 @@ Exit status: 0 stopped by a signal; 2 wrong configuration; 1 any other failure."
     #[command(after_help = "Examples:
   tokenwatch check                                       this node
   tokenwatch check --root /var/lib/kubelet               a kubelet root, or a copy of one
+  tokenwatch check --namespace shop --watch=1m           one \
+                            namespace, every minute
   tokenwatch check --readers                             also who \
                             reads the tokens
   tokenwatch check --output json | jq '.findings[].code'
@@ -159,6 +164,7 @@ Exit status: 0; 2 if there are mistakes. It reports all of them, each with its p
   tokenwatch findings                                    the list
   tokenwatch findings token.rotation_stalled             one of them
   tokenwatch findings token.expired --output markdown    its page in docs/runbooks
+  tokenwatch findings --output json | jq -r '.findings[].code'
 
 Exit status: 0; 2 unknown code.")]
     Findings {
@@ -166,16 +172,59 @@ Exit status: 0; 2 unknown code.")]
         code: Option<String>,
 
         /// Format of the output
-        #[arg(long, value_enum, default_value_t = TextOrMarkdown::Text)]
-        output: TextOrMarkdown,
+        #[arg(short, long, value_enum, default_value = "text")]
+        output: TextMarkdownOrJson,
     },
 
-    /// Print every span, attribute, log event and metric, as Markdown
-    #[command(after_help = "Example:
+    /// Print every span, attribute, log event and metric
+    #[command(after_help = "Examples:
   tokenwatch telemetry > telemetry.md
+  tokenwatch telemetry --output json | jq -r '.metrics[].name'
 
 Exit status: 0.")]
-    Telemetry,
+    Telemetry {
+        /// Format of the output
+        #[arg(short, long, value_enum, default_value = "markdown")]
+        output: MarkdownOrJson,
+    },
+
+    /// Print a script that completes the arguments of tokenwatch in a shell
+    #[command(after_help = "Examples:
+  source <(tokenwatch completion bash)                   this shell
+  tokenwatch completion zsh > ~/.zfunc/_tokenwatch
+  tokenwatch completion fish > ~/.config/fish/completions/tokenwatch.fish
+
+Exit status: 0; 2 unknown shell.")]
+    Completion {
+        /// The shell
+        #[arg(value_enum, value_name = "SHELL")]
+        shell: clap_complete::Shell,
+    },
+
+    /// Print the manual page of a command, for man(1)
+    #[command(after_help = "Examples:
+  tokenwatch man | man -l -                              the program
+  tokenwatch man check > tokenwatch-check.1
+  tokenwatch man report upgrade > tokenwatch-report-upgrade.1
+
+Exit status: 0; 2 unknown command.")]
+    Man {
+        /// The command, and the command in it. Default: the program itself
+        #[arg(value_name = "COMMAND")]
+        command: Vec<String>,
+    },
+
+    /// Print the version, the commit it was built from, and the platform
+    #[command(after_help = "Examples:
+  tokenwatch version
+  tokenwatch version --output json | jq -r .commit
+
+Exit status: 0.")]
+    Version {
+        /// Format of the output
+        #[arg(short, long, value_enum, default_value = "text")]
+        output: TextOrJson,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -210,7 +259,7 @@ Exit status: 0 no concern; 1 one or more; 2 something could not be seen, and non
 #[derive(Debug, Args)]
 pub(super) struct ReportArguments {
     /// Format of the output
-    #[arg(long, value_enum, default_value = "table")]
+    #[arg(short, long, value_enum, default_value = "table")]
     pub(super) output: TableJsonOrMarkdown,
     #[command(flatten)]
     pub(super) look: Look,
@@ -235,8 +284,29 @@ pub(super) struct RunArguments {
 #[derive(Debug, Args)]
 pub(super) struct CheckArguments {
     /// Format of the output
-    #[arg(long, value_enum, default_value = "table")]
+    #[arg(short, long, value_enum, default_value = "table")]
     pub(super) output: TableOrJson,
+    /// Only pods of this namespace, and what concerns the whole node. Default: all namespaces
+    ///
+    /// Without access to the Kubernetes API, the namespace is what the token claims. A pod whose
+    /// namespace is not known is shown, too. Exit status 2 if the namespace has no token here.
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub(super) namespace: Option<Namespace>,
+    /// Look again and again, until a signal, at an interval of 10s to 1h. Default of the interval:
+    /// 30s
+    ///
+    /// With JSON, each look is one line. Queries time servers that answer at most every 17 minutes.
+    /// The exit status is that of the last look.
+    #[arg(
+        short,
+        long,
+        value_name = "INTERVAL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "30s",
+        value_parser = watch_interval
+    )]
+    pub(super) watch: Option<Delta>,
     /// Also show who reads the tokens, as `tokenwatch readers` does
     #[arg(long)]
     pub(super) readers: bool,
@@ -256,6 +326,18 @@ pub(super) struct CheckArguments {
     pub(super) settings: Flags<SingleScan>,
 }
 
+impl CheckArguments {
+    /// What is asked for beside the look itself.
+    pub(super) fn asked(&self) -> Asked {
+        Asked {
+            looking: self.readers.then_some(self.look.span),
+            token_review: self.token_review,
+            limit: self.time_limit,
+            namespace: self.namespace.clone(),
+        }
+    }
+}
+
 /// For how long a command looks at readers itself.
 #[derive(Debug, Args)]
 pub(super) struct Look {
@@ -271,6 +353,14 @@ fn time_limit(text: &str) -> Result<Delta, String> {
     if bounds.contains(&limit) { Ok(limit) } else { Err("must be 1s to 1h".to_owned()) }
 }
 
+/// A look reads every token of the node, and with access to the Kubernetes API lists its pods:
+/// more often than every 10 s, the agent itself is the better tool.
+fn watch_interval(text: &str) -> Result<Delta, String> {
+    let interval = duration(text).map_err(|error| error.to_string())?;
+    let bounds = Delta::from_secs(10)..=Delta::from_secs(3_600);
+    if bounds.contains(&interval) { Ok(interval) } else { Err("must be 10s to 1h".to_owned()) }
+}
+
 /// An agent that takes the place of this one after ten minutes would know more.
 fn look_span(text: &str) -> Result<Delta, String> {
     let span = duration(text).map_err(|error| error.to_string())?;
@@ -284,7 +374,7 @@ pub(super) struct ReadersArguments {
     #[arg(value_name = "POD")]
     pub(super) pod: Option<PodName>,
     /// Format of the output
-    #[arg(long, value_enum, default_value = "table")]
+    #[arg(short, long, value_enum, default_value = "table")]
     pub(super) output: TableOrJson,
     #[command(flatten)]
     pub(super) look: Look,
@@ -309,7 +399,7 @@ pub(super) struct ExplainArguments {
     #[arg(long, conflicts_with = "why")]
     pub(super) token_review: bool,
     /// Format of the output
-    #[arg(long, value_enum, default_value = "text")]
+    #[arg(short, long, value_enum, default_value = "text")]
     pub(super) output: TextOrJson,
     #[command(flatten)]
     pub(super) settings: Flags<OneToken>,
@@ -318,7 +408,7 @@ pub(super) struct ExplainArguments {
 #[derive(Debug, Args)]
 pub(super) struct ClockArguments {
     /// Format of the output
-    #[arg(long, value_enum, default_value = "text")]
+    #[arg(short, long, value_enum, default_value = "text")]
     pub(super) output: TextOrJson,
     #[command(flatten)]
     pub(super) settings: Flags<ClockOnly>,

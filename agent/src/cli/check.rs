@@ -3,10 +3,12 @@
 
 mod cluster;
 mod metrics;
+mod namespace;
 mod render;
 mod reviews;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -21,7 +23,7 @@ pub(super) use render::{finding_json, paragraph};
 
 use super::clock::{ClockReport, KernelError};
 use super::output::{Layout, TableOrJson, print, print_error, print_json};
-use super::readers::{self, Asked, Found};
+use super::readers::{self, Found};
 use super::review::Reviewed;
 use crate::clocks;
 use crate::config::Settings;
@@ -37,6 +39,9 @@ use crate::sources::ntp::NtpConfig;
 use crate::sources::{kernel, kubelet_log, ntp, volumes};
 pub(super) use cluster::Missing;
 use cluster::{Cluster, Scanners};
+pub(super) use namespace::Namespace;
+use namespace::Part;
+pub(super) use watch::report as watch;
 
 /// Exit status: no kubelet root could be read, or some could not and the others have no findings.
 const INCOMPLETE: u8 = 2;
@@ -67,34 +72,44 @@ pub(super) struct Checked {
     readers: Option<Found>,
     /// What the API server answered about each token, if somebody asked.
     reviews: Option<Vec<Reviewed>>,
+    /// What the tokens are a part of, if somebody asked for one namespace.
+    part: Option<Part>,
+    /// The answers of the time servers.
+    round: Round,
 }
 
-/// What is asked for beside the check itself.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Beside {
+/// What is asked for beside the look itself.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
     /// How long to look at readers, if they are asked for.
     pub(super) looking: Option<Delta>,
     /// Whether to ask the API server about each token.
     pub(super) token_review: bool,
     /// How long the look at the node may take.
     pub(super) limit: Delta,
+    /// Only this namespace.
+    pub(super) namespace: Option<Namespace>,
+}
+
+/// A look at the node, with what it depends on.
+#[derive(Clone, Debug)]
+pub(super) struct Look<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) environment: &'a Environment,
+    pub(super) asked: Asked,
 }
 
 /// Checks the node and prints the result; the exit status.
-pub(super) async fn report(
-    settings: &Settings,
-    environment: &Environment,
-    output: TableOrJson,
-    beside: Beside,
-) -> u8 {
-    match check_all(settings, environment, beside).await {
-        Ok(checked) => match output {
-            TableOrJson::Table => print(
-                &render::table(&checked, Layout::for_stdout(environment)),
-                checked.exit_code(),
-            ),
-            TableOrJson::Json => print_json(&render::json(&checked), checked.exit_code()),
-        },
+pub(super) async fn report(look: Look<'_>, output: TableOrJson) -> u8 {
+    match look.check_all(None).await {
+        Ok(checked) => {
+            let status = checked.exit_code();
+            let layout = Layout::for_stdout(look.environment);
+            match output {
+                TableOrJson::Table => print(&render::table(&checked, layout), status),
+                TableOrJson::Json => print_json(&render::json(&checked), status),
+            }
+        }
         Err(error) => {
             print_error(&error.to_string());
             INCOMPLETE
@@ -165,32 +180,49 @@ struct Scanned {
     round: Round,
 }
 
-async fn check_all(
-    settings: &Settings,
-    environment: &Environment,
-    beside: Beside,
-) -> Result<Checked, CheckError> {
-    let (engine, mut checked) = looked(settings, environment, beside.limit).await?;
-    if beside.token_review {
-        checked.reviews = Some(reviews::of(settings, environment, &engine, &checked).await);
+impl Look<'_> {
+    /// Everything that is asked for. `round` has answers of the time servers that are new enough.
+    async fn check_all(&self, round: Option<Round>) -> Result<Checked, CheckError> {
+        let (settings, environment, asked) = (self.settings, self.environment, &self.asked);
+        let (engine, mut checked) =
+            looked_with(round, (settings, environment), asked.limit).await?;
+        if let Some(namespace) = &asked.namespace {
+            checked.keep(namespace);
+        }
+        if asked.token_review {
+            checked.reviews = Some(reviews::of(settings, environment, &engine, &checked).await);
+        }
+        if let Some(span) = asked.looking {
+            self.add_readers(&mut checked, span).await;
+        }
+        Ok(checked)
     }
-    if let Some(span) = beside.looking {
-        match readers::find(settings, environment, Asked { pod: None, span }).await {
-            Ok(found) => checked.readers = Some(found),
+
+    async fn add_readers(&self, checked: &mut Checked, span: Delta) {
+        let wanted = readers::Asked { pod: None, span };
+        match readers::find(self.settings, self.environment, wanted).await {
+            Ok(found) => checked.readers = Some(self.asked.of_namespace(found)),
             Err(error) => checked.problems.push(format!("readers: {error}")),
         }
     }
-    Ok(checked)
 }
 
-/// Looks at the node once, within `limit`: the engine, and what it found. What waits for a file
-/// system that hangs is left behind on its thread.
+/// Looks at the node once, within `limit`: the engine, and what it found.
 pub(super) async fn looked(
     settings: &Settings,
     environment: &Environment,
     limit: Delta,
 ) -> Result<(Engine, Checked), CheckError> {
-    let look = tokio::spawn(look(settings.clone(), environment.clone()));
+    looked_with(None, (settings, environment), limit).await
+}
+
+/// What waits for a file system that hangs is left behind on its thread.
+async fn looked_with(
+    round: Option<Round>,
+    (settings, environment): (&Settings, &Environment),
+    limit: Delta,
+) -> Result<(Engine, Checked), CheckError> {
+    let look = tokio::spawn(look(settings.clone(), environment.clone(), round));
     match tokio::time::timeout(limit.to_std(), look).await {
         Ok(done) => done.map_err(CheckError::Scan)?,
         Err(_) => Err(CheckError::TooLong(limit)),
@@ -200,6 +232,7 @@ pub(super) async fn looked(
 async fn look(
     settings: Settings,
     environment: Environment,
+    round: Option<Round>,
 ) -> Result<(Engine, Checked), CheckError> {
     let (settings, environment) = (&settings, &environment);
     let api = api_server(settings, environment).map_err(CheckError::ApiServer)?;
@@ -210,7 +243,7 @@ async fn look(
     // The pods go first: the volumes of a pod that is listed as running exist before the scan.
     let (mut cluster, pods) = Cluster::list(api.map(ApiOnce::new), &node).await;
     let copies = copies_config(settings, api_server_urls(settings, environment));
-    let scanned = read_node((&roots, copies), settings, &ntp).await?;
+    let scanned = read_node((&roots, copies), settings, round_of(round, &ntp)).await?;
     let Scanned { files, problems, scanners, round } = scanned;
     let sample = Sample {
         roots,
@@ -231,11 +264,19 @@ async fn look(
     Ok((engine, Checked { cluster, ..checked }))
 }
 
+/// The answers of the time servers that are known, or new ones.
+async fn round_of(known: Option<Round>, ntp: &NtpConfig) -> Round {
+    match known {
+        Some(round) => round,
+        None => ntp::measure(ntp).await,
+    }
+}
+
 /// Scans the token files, the copies on the host and kubelet's log, while the time servers answer.
 async fn read_node(
     (roots, copies): (&[PathBuf], Option<CopiesConfig>),
     settings: &Settings,
-    ntp: &NtpConfig,
+    round: impl Future<Output = Round>,
 ) -> Result<Scanned, CheckError> {
     let owned = roots.to_vec();
     let log = kubelet_log_config(settings);
@@ -243,7 +284,7 @@ async fn read_node(
         let copies = copies.map(copies::check);
         (volumes::check(owned), copies, kubelet_log::once(log))
     });
-    let round = ntp::measure(ntp).await;
+    let round = round.await;
     let ((files, summary, volumes), copies, (errors, unread)) =
         scan.await.map_err(CheckError::Scan)?;
     if summary.problems.len() >= roots.len() && files.is_empty() {
@@ -287,7 +328,8 @@ fn evaluate(config: &Config, engine: &mut Engine, sample: Sample) -> Checked {
     drop(engine.step(&at, Observation::Tick));
     let (tokens, findings) = (engine.tokens(&at), engine.findings());
     let (cluster, readers, reviews) = (Cluster::default(), None, None);
-    Checked { at, roots, problems, clock, tokens, findings, cluster, readers, reviews }
+    let part = None;
+    Checked { at, roots, problems, clock, tokens, findings, cluster, readers, reviews, part, round }
 }
 
 impl Checked {

@@ -1,28 +1,80 @@
 //! `tokenwatch findings [CODE]`: the documentation of each finding, for a terminal and as the pages
-//! of docs/runbooks.
+//! of docs/runbooks, and for scripts.
 
 mod markdown;
 
+use serde_json::{Value, json};
 use tokenwatch_core::base::text::shown;
 use tokenwatch_core::findings::{Code, Runbook, Step};
 
-use super::output::{Layout, TextOrMarkdown, print, print_error};
+use super::output::{Layout, TextMarkdownOrJson, print, print_error, print_json};
 use crate::config::nearest;
 use crate::environment::Environment;
 
 /// One code, or the list. Exit 2: no such code.
-pub(super) fn report(code: Option<&str>, output: TextOrMarkdown, environment: &Environment) -> u8 {
+pub(super) fn report(
+    code: Option<&str>,
+    output: TextMarkdownOrJson,
+    environment: &Environment,
+) -> u8 {
     let layout = Layout::for_stdout(environment);
-    match (code.map(|text| (text, text.parse::<Code>())), output) {
-        (None, TextOrMarkdown::Text) => print(&list(layout), 0),
-        (None, TextOrMarkdown::Markdown) => print(&markdown::index(), 0),
-        (Some((_, Ok(code))), TextOrMarkdown::Text) => print(&documentation(code, layout), 0),
-        (Some((_, Ok(code))), TextOrMarkdown::Markdown) => print(&markdown::page(code), 0),
-        (Some((text, Err(()))), _) => {
+    match code.map(|text| text.parse::<Code>().map_err(|()| text)) {
+        None => print_all(output, layout),
+        Some(Ok(code)) => print_one(code, output, layout),
+        Some(Err(text)) => {
             print_error(&unknown(text));
             2
         }
     }
+}
+
+fn print_all(output: TextMarkdownOrJson, layout: Layout) -> u8 {
+    match output {
+        TextMarkdownOrJson::Text => print(&list(layout), 0),
+        TextMarkdownOrJson::Markdown => print(&markdown::index(), 0),
+        TextMarkdownOrJson::Json => print_json(&all(), 0),
+    }
+}
+
+fn print_one(code: Code, output: TextMarkdownOrJson, layout: Layout) -> u8 {
+    match output {
+        TextMarkdownOrJson::Text => print(&documentation(code, layout), 0),
+        TextMarkdownOrJson::Markdown => print(&markdown::page(code), 0),
+        TextMarkdownOrJson::Json => print_json(&entry(code), 0),
+    }
+}
+
+/// For scripts. Keys are only ever added.
+fn all() -> Value {
+    json!({"findings": Code::ALL.iter().copied().map(entry).collect::<Vec<_>>()})
+}
+
+fn entry(code: Code) -> Value {
+    let info = code.info();
+    json!({
+        "code": code.as_str(),
+        "title": info.title,
+        "reserved": code.is_reserved(),
+        "meaning": info.meaning,
+        "severity": info.severity,
+        "detection": info.found_by,
+        "action": info.action,
+        "runbook": code.runbook().map(runbook_json),
+    })
+}
+
+fn runbook_json(runbook: &Runbook) -> Value {
+    json!({
+        "impact": runbook.impact,
+        "diagnosis": commands(runbook.diagnosis),
+        "mitigation": commands(runbook.mitigation),
+        "resolved_when": runbook.resolved_when,
+        "false_positives": runbook.false_positives,
+    })
+}
+
+fn commands(steps: &[Step]) -> Value {
+    steps.iter().map(|step| json!({"what": step.what, "command": step.command})).collect()
 }
 
 fn list(layout: Layout) -> String {

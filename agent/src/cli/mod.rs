@@ -3,6 +3,7 @@
 mod arguments;
 mod check;
 mod clock;
+mod completion;
 mod config;
 #[cfg(feature = "demo")]
 mod demo;
@@ -11,6 +12,7 @@ mod findings;
 mod flags;
 mod input;
 mod log;
+mod man;
 mod output;
 mod readers;
 mod record;
@@ -24,6 +26,7 @@ mod telemetry;
 #[cfg(test)]
 mod tests;
 mod usage;
+mod version;
 
 use std::ffi::OsString;
 use std::pin::Pin;
@@ -89,14 +92,15 @@ fn run_command(
             )
         }
         Command::Check(it) => {
-            let looking = it.readers.then_some(it.look.span);
-            let (token_review, limit) = (it.token_review, it.time_limit);
-            let beside = check::Beside { looking, token_review, limit };
+            let (asked, output, watch) = (it.asked(), it.output, it.watch);
             let settings = sources.as_for_run(it.settings.given())?.settings;
-            on_threads(
-                Needs::Command,
-                Box::pin(check::report(&settings, environment, it.output, beside)),
-            )
+            let look = check::Look { settings: &settings, environment, asked };
+            match watch {
+                Some(every) => {
+                    on_threads(Needs::Command, Box::pin(check::watch(look, output, every)))
+                }
+                None => on_threads(Needs::Command, Box::pin(check::report(look, output))),
+            }
         }
         Command::Readers(it) => {
             let settings = sources.as_for_run(it.settings.given())?.settings;
@@ -151,6 +155,9 @@ fn run_command(
         Command::Findings { code, output } => {
             findings::report(code.as_deref(), output, environment)
         }
-        Command::Telemetry => telemetry::report(),
+        Command::Telemetry { output } => telemetry::report(output),
+        Command::Completion { shell } => completion::report(shell),
+        Command::Man { command } => man::report(&command),
+        Command::Version { output } => version::report(output),
     })
 }

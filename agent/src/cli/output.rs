@@ -41,15 +41,26 @@ pub(super) enum TextOrJson {
 
 /// The format of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum TextOrMarkdown {
+pub(super) enum TextMarkdownOrJson {
     /// For a terminal.
     Text,
     /// A page of docs/runbooks.
     Markdown,
+    /// For scripts.
+    Json,
+}
+
+/// The format of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum MarkdownOrJson {
+    /// For people: docs/telemetry.md.
+    Markdown,
+    /// For scripts.
+    Json,
 }
 
 /// Exit status if standard output could not be written.
-const NOT_WRITTEN: u8 = 2;
+pub(super) const NOT_WRITTEN: u8 = 2;
 /// Longest line of running text, in columns: longer lines are hard to read.
 const LONGEST_LINE: usize = 100;
 /// Fewest columns that text is wrapped to. Narrower terminals wrap the lines themselves.
@@ -63,13 +74,33 @@ const GAP: &str = "  ";
 /// reader that closes the pipe (`| head`) is no error.
 #[must_use]
 pub(super) fn print(text: &str, status: u8) -> u8 {
+    match write(text) {
+        Written::Whole | Written::Closed => status,
+        Written::Failed => NOT_WRITTEN,
+    }
+}
+
+/// What became of a text for standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// It was written.
+    Whole,
+    /// Nobody reads any more.
+    Closed,
+    /// It could not be written. Standard error has the reason.
+    Failed,
+}
+
+/// Writes to standard output.
+pub(super) fn write(text: &str) -> Written {
     let mut out = streams::out();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+        Ok(()) => Written::Whole,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Written::Closed,
+        Err(error) => {
             print_error(&format!("cannot write to standard output: {error}"));
-            NOT_WRITTEN
+            Written::Failed
         }
-        _ => status,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::recorder::{CreateError, Target};
 #[command(next_help_heading = "Recording")]
 pub(super) struct Recording {
     /// New file for all observations, or a directory for it. `tokenwatch replay` reads the file. It
-    /// contains no byte of a token, and ends at 1 GiB. [TOKENWATCH_RECORD]
+    /// contains no byte of a token, and ends at 1 GiB. Default: none. [TOKENWATCH_RECORD]
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
     /// Whether the file contains pseudonyms instead of the names of the cluster.

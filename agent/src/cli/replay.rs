@@ -28,12 +28,12 @@ pub(super) struct Replaying {
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Format of the output
-    #[arg(long, value_enum, default_value = "text")]
+    #[arg(short, long, value_enum, default_value = "text")]
     output: TextOrJson,
     /// Replace all names of the cluster by pseudonyms instead of replaying
     #[arg(long, requires = "write")]
     pseudonyms: bool,
-    /// New file for the recording with pseudonyms
+    /// New file for the recording with pseudonyms. Default: none
     #[arg(long, value_name = "FILE", requires = "pseudonyms", conflicts_with = "output")]
     write: Option<PathBuf>,
 }

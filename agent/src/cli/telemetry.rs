@@ -1,14 +1,49 @@
-//! `tokenwatch telemetry`: the schema of all exported telemetry, as Markdown.
+//! `tokenwatch telemetry`: the schema of all exported telemetry, as Markdown or JSON.
 
 use std::fmt::Write as _;
 
+use serde_json::{Value, json};
 use tokenwatch_core::base::schema::{
-    ATTRIBUTES, EVENTS, Entry, METRIC_ATTRIBUTES, METRICS, Metric, SPANS,
+    ATTRIBUTES, EVENTS, Entry, METRIC_ATTRIBUTES, METRICS, Metric, SCHEMA_URL, SPANS,
 };
 
+use super::output::{MarkdownOrJson, print, print_json};
+
 /// Prints the schema; the exit status.
-pub(super) fn report() -> u8 {
-    super::output::print(&markdown(), 0)
+pub(super) fn report(output: MarkdownOrJson) -> u8 {
+    match output {
+        MarkdownOrJson::Markdown => print(&markdown(), 0),
+        MarkdownOrJson::Json => print_json(&schema(), 0),
+    }
+}
+
+/// For scripts. Keys are only ever added.
+fn schema() -> Value {
+    let names = |entries: &[Entry]| -> Vec<Value> {
+        entries.iter().map(|it| json!({"name": it.name, "meaning": it.meaning.trim()})).collect()
+    };
+    json!({
+        "schema_url": SCHEMA_URL,
+        "spans": names(SPANS),
+        "events": names(EVENTS),
+        "attributes": names(ATTRIBUTES),
+        "metric_attributes": names(METRIC_ATTRIBUTES),
+        "metrics": METRICS.iter().map(metric_json).collect::<Vec<_>>(),
+    })
+}
+
+fn metric_json(metric: &Metric) -> Value {
+    json!({
+        "name": metric.name,
+        "instrument": metric.instrument,
+        "unit": metric.unit,
+        "attributes": attribute_names(metric).collect::<Vec<_>>(),
+        "meaning": metric.meaning.trim(),
+    })
+}
+
+fn attribute_names(metric: &Metric) -> impl Iterator<Item = &'static str> {
+    metric.attributes.split(", ").filter(|name| !name.is_empty())
 }
 
 fn markdown() -> String {
@@ -81,8 +116,7 @@ fn metrics(out: &mut String) {
 }
 
 fn attributes(metric: &Metric) -> String {
-    let names = metric.attributes.split(", ").filter(|name| !name.is_empty());
-    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    attribute_names(metric).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// Escapes bars, which would end the cell.

@@ -6,8 +6,19 @@
 use std::ffi::OsString;
 
 /// Commands without a flag for headers or endpoints. What they are given is repeated.
-const WITHOUT_EXPORT: [&str; 8] =
-    ["check", "explain", "readers", "report", "clock", "replay", "findings", "telemetry"];
+const WITHOUT_EXPORT: [&str; 11] = [
+    "check",
+    "explain",
+    "readers",
+    "report",
+    "clock",
+    "replay",
+    "findings",
+    "telemetry",
+    "completion",
+    "man",
+    "version",
+];
 /// The commands with such flags.
 const WITH_EXPORT: [&str; 3] = ["run", "config", "demo"];
 

@@ -52,6 +52,27 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- toYaml $add }}
 {{- end }}
 
+{{- /* What Pod Security refuses of the pods, by the names that the API server uses in its warnings. */ -}}
+{{- define "tokenwatch.violations" }}
+  hostPath volumes
+  non-default capabilities ({{ include "tokenwatch.capabilities" . | fromYamlArray | join ", " }})
+{{- $namespaces := list }}
+{{- if .Values.hostNetwork }}{{ $namespaces = append $namespaces "hostNetwork=true" }}{{ end }}
+{{- if include "tokenwatch.seesProcesses" . }}{{ $namespaces = append $namespaces "hostPID=true" }}{{ end }}
+{{- with $namespaces }}
+  host namespaces ({{ join ", " . }})
+{{- end }}
+{{- if and .Values.hostNetwork .Values.http.enabled }}
+  hostPort ({{ .Values.http.port }})
+{{- end }}
+{{- with .Values.seLinuxOptions }}
+{{- if or .user .role (not (has (default "" .type) (list "" "container_t" "container_init_t" "container_kvm_t" "container_engine_t"))) }}
+  seLinuxOptions ({{ range $at, $name := keys . | sortAlpha }}{{ if $at }}, {{ end }}{{ $name }}={{ get $.Values.seLinuxOptions $name }}{{ end }})
+{{- end }}
+{{- end }}
+and restricted also: unrestricted capabilities, restricted volume types, runAsNonRoot != true, runAsUser=0
+{{- end }}
+
 {{- define "tokenwatch.seesProcesses" -}}
 {{- if ne .Values.privilege "files" }}true{{ end }}
 {{- end }}

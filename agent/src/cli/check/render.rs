@@ -61,9 +61,13 @@ fn headline(checked: &Checked) -> String {
     let pods: std::collections::BTreeSet<&str> =
         checked.tokens.iter().map(|token| token.key.pod_uid.as_str()).collect();
     let tokens = count_of(checked.tokens.len(), "token");
+    let part = checked.part.as_ref().map(|part| {
+        format!(" in namespace {} (of {} on this node)", part.namespace, count_of(part.of, "token"))
+    });
     format!(
-        "{tokens} of {} under {} at {}",
+        "{tokens} of {}{} under {} at {}",
         count_of(pods.len(), "pod"),
+        part.unwrap_or_default(),
         roots(checked).join(", "),
         checked.at.wall.rfc3339()
     )
@@ -214,6 +218,9 @@ pub(super) fn json(checked: &Checked) -> Value {
     });
     if let Some(found) = &checked.readers {
         value["readers"] = readers::json(found);
+    }
+    if let Some(part) = &checked.part {
+        value["namespace"] = json!({"name": part.namespace.to_string(), "tokens_on_node": part.of});
     }
     value
 }

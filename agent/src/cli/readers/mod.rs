@@ -16,7 +16,7 @@ use tokenwatch_core::engine::Status;
 use super::output::{Layout, TableOrJson, print, print_error, print_json};
 use crate::config::Settings;
 use crate::environment::Environment;
-use crate::reader_list::{PodName, ReaderList};
+use crate::reader_list::{Pod, PodName, ReaderList};
 use crate::setup;
 use ask::Unanswered;
 
@@ -150,6 +150,16 @@ impl Found {
     /// The readers.
     pub(super) fn list(&self) -> &ReaderList {
         &self.list
+    }
+
+    /// Those in namespaces that `is_wanted` accepts; nothing stands for one that is not known.
+    pub(super) fn only(mut self, is_wanted: impl Fn(Option<&str>) -> bool) -> Self {
+        let wanted = |pod: &Pod| is_wanted(pod.namespace.as_deref());
+        self.list.readers.retain(|reader| wanted(&reader.pod));
+        if let Some(rows) = &mut self.list.posture {
+            rows.retain(|row| wanted(&row.pod));
+        }
+        self
     }
 
     /// Who saw them, for scripts.
