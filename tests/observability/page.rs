@@ -172,6 +172,9 @@ fn check_texts(browser: &mut Browser) {
         first.contains("critical") && first.contains("token.expired"),
         "the worst finding must be first: {first}"
     );
+    let worst = browser.eval("document.querySelector('.headline p').innerText");
+    let worst = worst.as_str().unwrap();
+    assert!(worst.contains("worst: shop/search-5d8f7b9c4-mm2tz token.expired"), "{worst}");
 }
 
 fn check_width(browser: &mut Browser, width: u32, what: &str) {
@@ -258,7 +261,7 @@ fn the_page_updates_itself_and_shows_when_it_cannot() {
     assert_eq!(browser.complaints(), Vec::<String>::new());
 
     // A hidden page sends no requests.
-    browser.eval("Object.defineProperty(document, 'hidden', {value: true, configurable: true})");
+    browser.eval(STILL);
     let sent = browser.requests().len();
     std::thread::sleep(secs(11)); // two of its intervals
     browser.eval("0");
@@ -273,6 +276,57 @@ fn the_page_updates_itself_and_shows_when_it_cannot() {
     bed.launch();
     until("the page to find the agent again", secs(60), || seen(&mut browser, "updates every 5 s"));
     assert_eq!(browser.eval("window.sameDocument"), true);
+}
+
+/// A hidden page does not update itself.
+const STILL: &str = "Object.defineProperty(document, 'hidden', {value: true, configurable: true})";
+
+/// A clipboard of the test; a browser without a window may refuse its own.
+const CLIPBOARD: &str = "Object.defineProperty(navigator, 'clipboard', {configurable: true, \
+                         value: {writeText: async (text) => { window.copied = text; }}})";
+
+#[test]
+fn commands_are_copied_namespaces_are_selected_and_runbooks_open() {
+    let Some(chromium) = debian("chromium") else { return };
+    let bed = Bed::start("page-tools");
+    let mut browser = Browser::start(&chromium, &bed.directory);
+    browser.emulate(DESKTOP, "light");
+    browser.open(&bed.url());
+    browser.eval(STILL);
+    browser.eval(CLIPBOARD);
+    assert_eq!(browser.eval("document.querySelectorAll('button.copy[hidden]').length"), 0);
+    browser.eval("document.querySelector('button.copy').click()");
+    let command = browser.eval("document.querySelector('.finding pre').textContent");
+    until("the command to be copied", secs(10), || {
+        (browser.eval("window.copied") == command).then_some(())
+    });
+    // Without a clipboard, as over plain HTTP, the command is selected and copied.
+    browser.eval("Object.defineProperty(navigator, 'clipboard', {value: undefined})");
+    browser
+        .eval("document.execCommand = () => { window.by = String(getSelection()); return true; }");
+    browser.eval("document.querySelector('button.copy').click()");
+    until("the selection to be copied", secs(10), || {
+        (browser.eval("window.by") == command).then_some(())
+    });
+
+    let shown = "[...document.querySelectorAll('.token')].filter((one) => !one.hidden).length";
+    assert_eq!(browser.eval("document.getElementById('filter').hidden"), true, "one namespace");
+    browser.eval("document.querySelector('.token').dataset.ns = 'other'");
+    browser.eval("document.getElementById('namespace').dispatchEvent(new Event('change'))");
+    let options = "[...document.getElementById('namespace').options].map((one) => one.text).join()";
+    assert_eq!(browser.eval(options), "all,other,shop");
+    browser.eval("document.getElementById('namespace').value = 'other'");
+    browser.eval("document.getElementById('namespace').dispatchEvent(new Event('change'))");
+    assert_eq!(browser.eval(shown), 1);
+    assert!(seen(&mut browser, "of other namespaces are hidden").is_some(), "it says so");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+
+    let runbook = browser.eval("document.querySelector('.finding h3 a').href");
+    browser.open(runbook.as_str().unwrap());
+    assert!(seen(&mut browser, "False positives").is_some());
+    check_contrast(&mut browser, "runbook");
+    check_width(&mut browser, DESKTOP.width, "runbook");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
 }
 
 fn seen(browser: &mut Browser, text: &str) -> Option<()> {

@@ -291,7 +291,8 @@ metrics! {
         "Pods of this node that the API server reported. Absent without access to it.";
     METRIC_CLUSTER_AGE = "tokenwatch.cluster.age" "gauge" "s" [""]
         "Time since the last data from the API server. Absent without access to it.";
-    METRIC_REFUSALS = "tokenwatch.apiserver.refusals" "counter" "{request}" ["tokenwatch.reason, reason"]
+    METRIC_REFUSALS = "tokenwatch.apiserver.refusals" "counter" "{request}"
+        ["tokenwatch.reason, reason"]
         "Requests that the API servers on this node refused (401), by the reason in their log. \
          Absent without apiserver.logs and apiserver.journal.";
     METRIC_MISSED = "tokenwatch.apiserver.missed" "counter" "{pod}" [""]

@@ -129,14 +129,16 @@ fn with_turns<'a, T, Rank: Ord + Clone>(
     items: impl IntoIterator<Item = ((Rank, Option<&'a str>), T)>,
 ) -> Vec<((Rank, usize), T)> {
     let mut seen: BTreeMap<(Rank, &str), usize> = BTreeMap::new();
-    let mut ranked: Vec<((Rank, usize), T)> = Vec::new();
-    for ((rank, owner), item) in items {
-        let turn = owner.map_or(0, |owner| {
-            let count = seen.entry((rank.clone(), owner)).or_default();
-            std::mem::replace(count, *count + 1)
-        });
-        ranked.push(((rank, turn), item));
-    }
+    let mut turn = |rank: &Rank, owner| {
+        let count = seen.entry((rank.clone(), owner)).or_default();
+        std::mem::replace(count, *count + 1)
+    };
+    let items = items.into_iter();
+    let ranked = items.map(|((rank, owner), item)| {
+        let turn = owner.map_or(0, |owner| turn(&rank, owner));
+        ((rank, turn), item)
+    });
+    let mut ranked: Vec<_> = ranked.collect();
     ranked.sort_by(|(a, _), (b, _)| a.cmp(b));
     ranked
 }

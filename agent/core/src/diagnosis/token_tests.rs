@@ -173,7 +173,7 @@ fn the_deadline_is_when_requests_start_to_fail() {
         (&plain, -50, Code::FutureDated, 3_600),
         (&plain, 3_000, Code::RotationLate, 3_600),
         (&extended, 3_200, Code::RotationStalled, 3_607),
-        (&plain, 3_600, Code::Expired, 3_670),
+        (&plain, 3_600, Code::Expired, 3_600),
     ];
     for (token, age, code, deadline) in table {
         let finding = diagnose(token, &at(age), facts(&good)).findings.remove(0);

@@ -1,5 +1,5 @@
-//! What was exported. Each generation gets one trace, also if its file is deleted and created again,
-//! or if an old generation is written back. Of the clock, only news do.
+//! What was exported. Each generation gets one trace, also if its file is deleted and created
+//! again, or if an old generation is written back. Of the clock, only news do.
 
 use std::collections::{BTreeSet, VecDeque};
 

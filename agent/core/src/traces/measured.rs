@@ -42,22 +42,24 @@ impl Measurements {
 }
 
 impl Shown {
-    /// A name that was not queried in this round keeps its answers while the model does.
     fn of(model: &ClockModel, round: &Round, last: Option<&Self>) -> Self {
-        let queried = answers(model, round);
-        let known: BTreeSet<Name> =
-            model.servers().iter().map(|report| name(&report.server)).collect();
-        let before = last.into_iter().flat_map(|last| last.answers.clone());
-        let mut all: BTreeMap<Name, Kinds> =
-            before.filter(|(name, _)| known.contains(name)).collect();
-        all.extend(queried);
+        let mut answers = last.map(|last| last.kept(model)).unwrap_or_default();
+        answers.extend(queried(model, round));
         Self {
             at: round.ended.monotonic,
             estimate: model.estimate(&round.ended),
             source: model.source(&round.ended),
             step: model.last_step,
-            answers: all,
+            answers,
         }
+    }
+
+    /// The answers of the names that the model still has: not each is queried in every round.
+    fn kept(&self, model: &ClockModel) -> BTreeMap<Name, Kinds> {
+        let known: BTreeSet<Name> =
+            model.servers().iter().map(|report| name(&report.server)).collect();
+        let all = self.answers.iter().filter(|(name, _)| known.contains(*name));
+        all.map(|(name, kinds)| (name.clone(), kinds.clone())).collect()
     }
 
     fn is_news_after(&self, last: &Self) -> bool {
@@ -73,7 +75,7 @@ impl Shown {
     }
 }
 
-fn answers(model: &ClockModel, round: &Round) -> BTreeMap<Name, Kinds> {
+fn queried(model: &ClockModel, round: &Round) -> BTreeMap<Name, Kinds> {
     let mut answers: BTreeMap<Name, Kinds> = BTreeMap::new();
     for exchange in &round.exchanges {
         answers.entry(name(&exchange.server)).or_default().insert(kind(model, exchange));

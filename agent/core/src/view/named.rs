@@ -51,18 +51,15 @@ pub struct NamedFindings {
 impl NamedFindings {
     pub(super) fn of<'a>(active: impl Iterator<Item = &'a Finding>) -> Self {
         let distinct: BTreeSet<NamedFinding> = active.map(NamedFinding::of).collect();
-        let tenants: Vec<(NamedFinding, Tenant)> =
-            distinct.into_iter().map(|one| (one.clone(), one.tenant())).collect();
-        let sorted = in_turn_of_tenants(&tenants, |(one, tenant)| (Reverse(one.severity), tenant));
-        let mut named = Self::default();
-        for (at, (one, _)) in sorted.into_iter().enumerate() {
-            if at < MOST {
-                named.all.push(one.clone());
-            } else {
-                *named.left_out.entry((one.code, one.severity)).or_default() += 1;
-            }
+        let tenants: Vec<_> = distinct.into_iter().map(|one| (one.tenant(), one)).collect();
+        let sorted = in_turn_of_tenants(&tenants, |(tenant, one)| (Reverse(one.severity), tenant));
+        let mut sorted = sorted.into_iter().map(|(_, one)| one);
+        let all = sorted.by_ref().take(MOST).cloned().collect();
+        let mut left_out = BTreeMap::new();
+        for one in sorted {
+            *left_out.entry((one.code, one.severity)).or_default() += 1;
         }
-        named
+        Self { all, left_out }
     }
 }
 

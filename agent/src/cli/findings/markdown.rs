@@ -14,8 +14,8 @@ const HOW: &str = "
 
 - The alert names the values for NAMESPACE, POD, NODE, UID (of the pod) and VOLUME in the \
      commands. In a log record they are `k8s.namespace.name`, `k8s.pod.name`, `k8s.node.name`, \
-     `k8s.pod.uid` and `k8s.volume.name`. A Prometheus alert names only the node: run `tokenwatch \
-     check` there to get the rest.
+     `k8s.pod.uid` and `k8s.volume.name`. A Prometheus alert has the labels `k8s_node_name`, and \
+     for a pod `namespace` and `pod`: run `tokenwatch check` on the node to get the rest.
 - `tokenwatch …` runs in the agent's pod on that node, where the host's files are under `/host`. \
      The first command below prints the name of that pod: use it for AGENT. `-n tokenwatch` is the \
      namespace from the README; yours may differ.

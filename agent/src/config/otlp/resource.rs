@@ -27,17 +27,13 @@ const OWN_POD: [(&str, &str); 4] = [
 ];
 
 /// service.name (`OTEL_SERVICE_NAME`, else tokenwatch), service.version, service.instance.id,
-/// k8s.node.name, host.name (the node's) and the agent's own pod, where it is known. `OTEL_RESOURCE_ATTRIBUTES` overrides all but the name given by
-/// `OTEL_SERVICE_NAME`; a broken one is a mistake, as the specification wants, and nothing of it is
-/// used.
+/// k8s.node.name, host.name (the node's), and the agent's own pod where it is known.
+/// `OTEL_RESOURCE_ATTRIBUTES` overrides all but the name given by `OTEL_SERVICE_NAME`; a broken one
+/// is a mistake, as the specification wants, and nothing of it is used.
 pub fn resource(env: &Environment, identity: &Identity) -> Result<Resource, Mistake> {
     let vars = Variables::new(env);
     let mut resource = detected(identity);
-    for (name, variable) in OWN_POD {
-        if let Some(value) = vars.get(variable) {
-            resource.set(name, redacted(value).into_owned());
-        }
-    }
+    set_own_pod(&mut resource, &vars);
     for (name, value) in given(&vars)? {
         resource.set(&redacted(&name), redacted(&value).into_owned());
     }
@@ -45,6 +41,14 @@ pub fn resource(env: &Environment, identity: &Identity) -> Result<Resource, Mist
         resource.set("service.name", redacted(name).into_owned());
     }
     Ok(resource)
+}
+
+fn set_own_pod(resource: &mut Resource, vars: &Variables<'_>) {
+    for (name, variable) in OWN_POD {
+        if let Some(value) = vars.get(variable) {
+            resource.set(name, redacted(value).into_owned());
+        }
+    }
 }
 
 fn given(vars: &Variables<'_>) -> Result<Vec<(String, String)>, Mistake> {

@@ -71,9 +71,12 @@ fn remedy_of(symptom: TokenSymptom, facts: &Facts<'_>) -> Remedy {
         .unwrap_or_else(|| remedy::of_token(symptom, &pod, generation, account.as_ref()))
 }
 
-/// When requests start to fail. For a token that is not valid yet, it is when they stop failing. A
-/// token issued in the future fails at its effective deadline, because kubelet rotates it late.
-/// Without its service account a token fails since a time that the agent does not know.
+/// When requests start to fail: at `exp`. Verifiers without leeway refuse the token from then on,
+/// and API servers some 60 s later. It does not move when a stalled token expires. A token that is
+/// extended is stale from its effective deadline on. For a token that is not valid yet, it is when
+/// requests stop failing. A token issued in the future fails at its effective deadline, because
+/// kubelet rotates it late. Without its service account a token fails since a time that the agent
+/// does not know.
 fn deadline(fault: TokenFault, facts: &Facts<'_>) -> Option<Wall> {
     let deadlines = facts.generation().map(|generation| generation.deadlines);
     let effective = deadlines.map(|deadlines| deadlines.effective);
@@ -83,7 +86,7 @@ fn deadline(fault: TokenFault, facts: &Facts<'_>) -> Option<Wall> {
         TokenFault::PodTerminating(
             PodEnd::Overdue { .. } | PodEnd::Deleted(_) | PodEnd::Ended(_),
         ) => effective.map(|at| facts.rejected_from().map_or(at, |from| from.min(at))),
-        TokenFault::Expired => deadlines.map(|deadlines| deadlines.hard),
+        TokenFault::Expired => deadlines.map(|deadlines| deadlines.expires),
         TokenFault::NotYetValid => deadlines.map(|deadlines| deadlines.accepted_from),
         TokenFault::Subpath => subpath::deadline(facts),
         TokenFault::RotationLate

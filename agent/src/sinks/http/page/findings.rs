@@ -10,14 +10,16 @@ use tokenwatch_core::engine::Status;
 use tokenwatch_core::findings::{Finding, Remedy, Subject};
 
 use super::headline::mark_of;
-use super::html::{Away, PodName, Sentence, Short, Text, not_listed};
+use super::html::{Away, InNamespace, PodName, Sentence, Short, Text, not_listed};
+use super::moment::Moment;
 use super::rows::{self, Room};
+use super::runbook;
 
 /// Findings shown in full. The rest follow as one line each: they rarely have another cause. One
 /// takes some 2 kB, and at most 10.
-const FULL: Room = Room { rows: 12, bytes: 40 << 10 };
+const FULL: Room = Room { rows: 12, bytes: 32 << 10 };
 /// Most findings shown as one line.
-const LINES: Room = Room { rows: 200, bytes: 24 << 10 };
+const LINES: Room = Room { rows: 200, bytes: 25 << 10 };
 
 pub(super) fn section(status: &Status) -> String {
     if status.findings.is_empty() {
@@ -41,34 +43,48 @@ fn sorted(status: &Status) -> Vec<&(Finding, Wall)> {
 fn full(out: &mut String, finding: &Finding, since: Wall, status: &Status) {
     heading(out, finding);
     remedy(out, &finding.remedy);
-    when(out, finding, since, status.now.wall);
+    when(out, finding, since, status);
     evidence(out, finding, &finding.id(&status.node).0);
     out.push_str("</article>\n");
 }
 
 fn heading(out: &mut String, finding: &Finding) {
-    let (name, code) = (finding.severity.name(), finding.code.as_str());
-    let mark = mark_of(finding.severity);
+    let (name, namespace) = (finding.severity.name(), InNamespace(finding.subject.pod()));
     let _ = write!(
         out,
-        "<article class=\"finding {name}\"><h3><span aria-hidden=\"true\">{mark}</span> {name} \
-         <code>{code}</code></h3><p class=\"who\">{}</p><p>{}</p>",
+        "<article class=\"finding {name}\"{namespace}>{}<p class=\"who\">{}</p><p>{}</p>",
+        title(finding),
         subject(&finding.subject),
         Sentence(&finding.summary)
     ); // writing to a String cannot fail
 }
 
+/// Severity and code, with a link to the runbook that this agent serves.
+fn title(finding: &Finding) -> String {
+    let (mark, name) = (mark_of(finding.severity), finding.severity.name());
+    let (code, path) = (finding.code.as_str(), runbook::PATH);
+    format!(
+        "<h3><span aria-hidden=\"true\">{mark}</span> {name} <code>{code}</code> <a \
+         href=\"{path}{code}\">Runbook</a></h3>"
+    )
+}
+
+/// The script shows it: without one it does nothing.
+const COPY: &str = "<button type=\"button\" class=\"copy\" hidden>Copy</button>";
+
 fn remedy(out: &mut String, remedy: &Remedy) {
     let _ = write!(out, "<p class=\"do\"><b>Do:</b> {}</p>", Sentence(&remedy.text));
     if let Some(command) = &remedy.command {
-        let _ = write!(out, "<pre tabindex=\"0\"><code>{}</code></pre>", Sentence(command));
+        let _ = write!(out, "<pre tabindex=\"0\"><code>{}</code></pre>{COPY}", Sentence(command));
     }
 }
 
-fn when(out: &mut String, finding: &Finding, since: Wall, now: Wall) {
+fn when(out: &mut String, finding: &Finding, since: Wall, status: &Status) {
+    let now = status.now.wall;
     let _ = write!(out, "<p class=\"when\">since {} ({})", since.clock_time(), Away(since, now));
-    if let Some(deadline) = finding.deadline {
-        let _ = write!(out, " · deadline {} ({})", deadline.rfc3339(), Away(deadline, now));
+    if let Some(moment) = Moment::of(finding, status) {
+        let (name, at) = (moment.name(), moment.at());
+        let _ = write!(out, " · {name} {} ({})", at.rfc3339(), Away(at, now));
     }
     out.push_str("</p>");
 }
@@ -95,6 +111,7 @@ fn shown(value: &Value) -> String {
 }
 
 fn subject(subject: &Subject) -> String {
+    let who = whose(subject);
     match subject {
         Subject::Token { pod, volume, path } => {
             let owner = pod
@@ -102,13 +119,21 @@ fn subject(subject: &Subject) -> String {
                 .as_ref()
                 .map(|owner| format!(" · {}", Short(&owner.to_string())))
                 .unwrap_or_default();
-            format!("<b>{}</b>{owner} · {}/{}", PodName(pod), Short(volume), Short(path))
+            format!("{who}{owner} · {}/{}", Short(volume), Short(path))
         }
-        Subject::Node { node } => format!("<b>node {}</b>", Short(node)),
+        Subject::Node { .. } | Subject::Server { .. } => who,
+        Subject::File { path, .. } => format!("{who} · {}", Short(path)),
+    }
+}
+
+/// The pod, or the node or server.
+pub(super) fn whose(subject: &Subject) -> String {
+    match subject {
+        Subject::Token { pod, .. } => format!("<b>{}</b>", PodName(pod)),
+        Subject::Node { node } | Subject::File { node, .. } => {
+            format!("<b>node {}</b>", Short(node))
+        }
         Subject::Server { server } => format!("<b>time server {}</b>", Short(server)),
-        Subject::File { node, path } => {
-            format!("<b>node {}</b> · {}", Short(node), Short(path))
-        }
     }
 }
 
@@ -127,5 +152,6 @@ fn lines(out: &mut String, rest: &[&(Finding, Wall)]) {
 
 fn line(out: &mut String, finding: &Finding) {
     let (mark, code) = (mark_of(finding.severity), finding.code.as_str());
-    let _ = writeln!(out, "<li>{mark} <code>{code}</code> {}</li>", subject(&finding.subject));
+    let (namespace, subject) = (InNamespace(finding.subject.pod()), subject(&finding.subject));
+    let _ = writeln!(out, "<li{namespace}>{mark} <code>{code}</code> {subject}</li>");
 }

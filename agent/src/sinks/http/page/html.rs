@@ -69,6 +69,18 @@ impl fmt::Display for PodName<'_> {
     }
 }
 
+/// The attribute by which the script selects a row; nothing where the namespace is not known.
+pub(super) struct InNamespace<'a>(pub(super) Option<&'a PodRef>);
+
+impl fmt::Display for InNamespace<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.and_then(|pod| pod.namespace.as_ref()) {
+            Some(namespace) => write!(f, " data-ns=\"{}\"", Short(namespace)),
+            None => Ok(()),
+        }
+    }
+}
+
 /// `in 4m 05s`, `4m 05s ago`, `now`.
 pub(super) struct Away(pub(super) Wall, pub(super) Wall);
 

@@ -6,6 +6,7 @@ use tokenwatch_core::base::time::{Delta, Wall};
 use tokenwatch_core::world::tokens::Deadlines;
 
 use super::html::Away;
+use super::moment::is_extended;
 
 /// A token is drawn as extended if it expires after more than this multiple of its effective
 /// lifetime. Its bar then ends after the effective deadline: at the scale of a year an hour would
@@ -104,13 +105,14 @@ fn now_mark(x: f64) -> String {
 
 fn label(deadlines: &Deadlines, reads: &[Wall], now: Wall) -> String {
     let read = reads.iter().max().map(|at| format!(", last read {}", Away(*at, now)));
+    let stale = format!(", stale {}", Away(deadlines.effective, now));
     format!(
-        "issued {}, due {}, late {}, stalled {}, deadline {}, expires {}{}",
+        "issued {}, due {}, late {}, stalled {}{}, deadline {}{}",
         Away(deadlines.issued, now),
         Away(deadlines.due, now),
         Away(deadlines.late, now),
         Away(deadlines.stalled, now),
-        Away(deadlines.effective, now),
+        if is_extended(deadlines) { stale } else { String::new() },
         Away(deadlines.expires, now),
         read.unwrap_or_default()
     )

@@ -8,8 +8,10 @@ mod findings;
 mod headline;
 mod html;
 mod lifetime;
+mod moment;
 mod readers;
 mod rows;
+pub(super) mod runbook;
 mod tokens;
 mod visibility;
 
@@ -28,6 +30,10 @@ const SCRIPT: &str = include_str!("script.js");
 const FOOTER: &str = "<footer><p>All times are UTC, by this node's clock. <a \
                       href=\"/metrics\">/metrics</a> <a href=\"/readyz?verbose\">/readyz</a> <a \
                       href=\"/livez?verbose\">/livez</a></p></footer>\n";
+
+/// The script shows it where there are several namespaces. No update replaces it.
+const FILTER: &str = "<p id=\"filter\" hidden><label>Namespace <select id=\"namespace\">\
+                      </select></label> <output id=\"hidden-rows\"></output></p>\n";
 
 /// Allows exactly this style and this script, requests to the agent itself, and no frames.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
@@ -75,8 +81,8 @@ fn body(sections: &str, status: &Status) -> String {
     let at = status.now.wall.rfc3339();
     format!(
         "<body>\n<header><h1>{node}</h1><p id=\"link\" role=\"status\">tokenwatch \
-         {version}</p></header>\n<main id=\"main\" data-at=\"{at}\">\n{sections}</main>\n{FOOTER}\
-         <script>{SCRIPT}</script>\n</body>\n"
+         {version}</p></header>\n{FILTER}<main id=\"main\" \
+         data-at=\"{at}\">\n{sections}</main>\n{FOOTER}<script>{SCRIPT}</script>\n</body>\n"
     )
 }
 

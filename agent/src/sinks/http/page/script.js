@@ -13,6 +13,46 @@
   // An update would lose the selection of somebody who copies a command.
   const selecting = () => !document.getSelection().isCollapsed;
 
+  const filter = document.getElementById("filter");
+  const choice = document.getElementById("namespace");
+  const hiddenRows = document.getElementById("hidden-rows");
+
+  // Shows what is in the chosen namespace, and what is in no known one.
+  const narrow = () => {
+    const rows = [...document.querySelectorAll("#main [data-ns]")];
+    const names = new Set(rows.map((row) => row.dataset.ns));
+    if (choice.value) names.add(choice.value);
+    const wanted = ["", ...[...names].sort()];
+    if (wanted.join() !== [...choice.options].map((one) => one.value).join()) {
+      const options = wanted.map((name) => new Option(name || "all", name, false, name === choice.value));
+      choice.replaceChildren(...options);
+    }
+    for (const row of rows) row.hidden = choice.value !== "" && row.dataset.ns !== choice.value;
+    const hidden = rows.filter((row) => row.hidden).length;
+    hiddenRows.textContent = hidden ? `${hidden} of other namespaces are hidden` : "";
+    filter.hidden = names.size < 2;
+  };
+
+  const copy = async (button) => {
+    const command = button.previousElementSibling;
+    try {
+      await navigator.clipboard.writeText(command.textContent);
+    } catch {
+      // Over plain HTTP, browsers offer the clipboard only to pages of this machine.
+      const selection = document.getSelection();
+      selection.selectAllChildren(command);
+      if (!document.execCommand("copy")) return;
+      selection.removeAllRanges();
+    }
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+  };
+
+  const prepare = () => {
+    for (const button of document.querySelectorAll("button.copy")) button.hidden = false;
+    narrow();
+  };
+
   const showAge = () => {
     const age = performance.now() - fetched;
     const secs = Math.round(age / 1000);
@@ -31,6 +71,7 @@
     const focus = document.activeElement?.closest("details[id]")?.id;
     for (const id of open) then.querySelector("#" + CSS.escape(id))?.setAttribute("open", "");
     now.replaceWith(document.adoptNode(then));
+    prepare();
     if (focus) document.getElementById(focus)?.querySelector("summary")?.focus({ preventScroll: true });
     document.title = next.title;
   };
@@ -52,6 +93,12 @@
     }
   };
 
+  choice.addEventListener("change", narrow);
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button.copy");
+    if (button) copy(button);
+  });
+  prepare();
   setInterval(update, EVERY);
   setInterval(showAge, 1000);
   document.addEventListener("visibilitychange", update);

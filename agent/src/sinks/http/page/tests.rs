@@ -1,6 +1,8 @@
 //! Pages compared with golden files, and properties of every page.
 
 use tokenwatch_core::findings::{Code, Finding, Severity};
+use tokenwatch_core::world::clocks::{ClockState, Estimate};
+use tokenwatch_core::world::tokens::Verdict;
 
 use super::sample::{empty, finding, full, token, troubled};
 use super::*;
@@ -34,7 +36,7 @@ fn every_opened_element_is_closed() {
         let body = page.split("</style>").nth(1).unwrap().split("<script>").next().unwrap();
         for element in [
             "section", "article", "details", "summary", "svg", "div", "p", "ul", "li", "dl", "dd",
-            "h2", "h3", "span", "b", "code", "pre",
+            "h2", "h3", "span", "b", "code", "pre", "a", "button", "label", "select", "output",
         ] {
             let opened = body.matches(&format!("<{element}>")).count()
                 + body.matches(&format!("<{element} ")).count();
@@ -126,7 +128,7 @@ fn the_worst_findings_come_first_and_then_the_nearest_deadline() {
     status.findings = vec![finding(&status.tokens[last], Code::FutureDated, Severity::Info)];
     let page = render(&status);
     let heads: Vec<&str> = page
-        .split("<article class=\"token\"><h3>")
+        .split("<article class=\"token\" data-ns=\"shop\"><h3>")
         .skip(1)
         .map(|rest| rest.split('<').next().unwrap())
         .collect();
@@ -143,6 +145,49 @@ fn the_page_loads_nothing_from_elsewhere() {
     }
     assert!(policy().starts_with("default-src 'none'") && !policy().contains("unsafe"));
     assert!(!page.contains(" style=") && !page.contains(" onclick="), "the policy forbids it");
+}
+
+/// The page shows it once. A token that is late enough stays amber.
+#[test]
+fn a_clock_that_is_unknown_is_not_amber_on_every_token() {
+    let mut status = empty();
+    status.tokens = [60, 3_000, 3_300, 3_700].map(|age| token(&format!("app-{age}"), age)).into();
+    let classes = |status: &Status| -> Vec<String> {
+        let page = render(status);
+        let badges = page.split("<span class=\"badge ").skip(1);
+        badges.map(|rest| rest.split('"').next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(classes(&status), ["critical", "warning", "info", "ok"]);
+    let uncertain = |status: &mut Status| {
+        status.tokens.iter_mut().for_each(|token| token.verdict = Verdict::Uncertain);
+    };
+    uncertain(&mut status);
+    assert_eq!(classes(&status), ["critical", "warning", "warning", "warning"], "of a known clock");
+    let (estimate, state) = (status.clock.estimate, ClockState::Unknown);
+    status.clock.estimate = Estimate { assumed: true, state, ..estimate };
+    assert_eq!(classes(&status), ["critical", "warning", "quiet", "quiet"]);
+    assert_eq!(render(&status).matches("No source confirms this node").count(), 1);
+}
+
+#[test]
+fn rows_have_the_namespace_that_they_are_in() {
+    let mut status = troubled();
+    status.tokens[0].pod.namespace = None;
+    let page = render(&status);
+    let rows = |what: &str| page.matches(what).count();
+    assert_eq!(rows("<article class=\"token\" data-ns=\"shop\">"), status.tokens.len() - 1);
+    assert_eq!(rows("<article class=\"token\">"), 1, "of no known namespace");
+    assert_eq!(rows("<article class=\"finding critical\" data-ns=\"shop\">"), 1);
+}
+
+#[test]
+fn commands_have_a_button_and_findings_a_runbook() {
+    let page = render(&troubled());
+    let commands = page.matches("<pre tabindex").count();
+    assert_eq!(page.matches("<button type=\"button\" class=\"copy\" hidden>").count(), commands);
+    for (finding, _) in troubled().findings {
+        assert!(page.contains(&format!("<a href=\"/runbooks/{}\">", finding.code)));
+    }
 }
 
 #[test]

@@ -11,7 +11,8 @@ use tokenwatch_core::findings::{Severity, Subject};
 use tokenwatch_core::world::cluster::Pod;
 use tokenwatch_core::world::tokens::{State, TokenKey, Verdict};
 
-use super::html::{Away, PodName, Short, Text, count_of, not_listed};
+use super::html::{Away, InNamespace, PodName, Short, Text, count_of, not_listed};
+use super::moment::is_extended;
 use super::rows::{self, Room};
 use super::{lifetime, readers};
 
@@ -19,7 +20,7 @@ use super::{lifetime, readers};
 const DRAWN: Room = Room { rows: 40, bytes: 124 << 10 };
 /// Tokens shown as one line each, folded. With the drawn ones that is more than a node has pods
 /// (default 110, at most 250 are common).
-const LINES: Room = Room { rows: 460, bytes: 56 << 10 };
+const LINES: Room = Room { rows: 460, bytes: 59 << 10 };
 /// Audiences, and containers, shown for one token.
 const LISTED: usize = 4;
 
@@ -38,11 +39,17 @@ pub(super) fn section(status: &Status) -> String {
 fn head(status: &Status) -> String {
     format!(
         "<section aria-labelledby=\"tokens\"><h2 id=\"tokens\">{}</h2>\n<p \
-         class=\"quiet\">{}</p>\n",
+         class=\"quiet\">{}</p>\n{}",
         count_of(status.tokens.len(), "token"),
-        by_state(status)
+        by_state(status),
+        if status.clock.estimate.assumed { UNCONFIRMED } else { "" }
     )
 }
+
+/// Once, and not as a warning on each token: the finding is about the clock.
+const UNCONFIRMED: &str = "<p class=\"quiet\">No source confirms this node&#39;s clock. A token \
+                           close to one of its times may be refused earlier or later than shown: \
+                           such a one is marked ○.</p>\n";
 
 const LEGEND: &str = "<p class=\"legend\"><span><svg class=\"key\" aria-hidden=\"true\"><rect \
      class=\"fresh\" width=\"100%\" y=\"2\" height=\"12\"/></svg> fresh</span><span><svg \
@@ -51,7 +58,7 @@ const LEGEND: &str = "<p class=\"legend\"><span><svg class=\"key\" aria-hidden=\
      kubelet replaces it</span><span><svg class=\"key\" aria-hidden=\"true\"><rect \
      class=\"slack\" width=\"100%\" y=\"8\" height=\"6\"/></svg> stalled: still \
      works</span><span><svg class=\"key\" aria-hidden=\"true\"><rect class=\"over\" \
-     width=\"100%\" y=\"12\" height=\"2\"/></svg> past its deadline</span><span><svg \
+     width=\"100%\" y=\"12\" height=\"2\"/></svg> expired or stale</span><span><svg \
      class=\"key\" aria-hidden=\"true\"><line class=\"now\" x1=\"50%\" x2=\"50%\" y1=\"0\" \
      y2=\"16\"/></svg> now</span><span><svg class=\"key\" aria-hidden=\"true\"><line \
      class=\"read\" x1=\"50%\" x2=\"50%\" y1=\"0\" y2=\"6\"/></svg> read</span></p>\n";
@@ -91,9 +98,10 @@ fn drawn(out: &mut String, token: &TokenView, status: &Status) {
     let (now, readers) = (status.now.wall, readers::of(token, status));
     let _ = write!(
         out,
-        "<article class=\"token\">{}{}<p class=\"when\">{}</p>{}",
+        "<article class=\"token\"{}>{}{}<p class=\"when\">{}</p>{}",
+        InNamespace(Some(&token.pod)),
         heading(token),
-        badge(token),
+        badge(token, status.clock.estimate.assumed),
         next(token, now),
         lifetime::bar(&token.deadlines, &readers::reads(&readers), now)
     ); // writing to a String cannot fail
@@ -124,19 +132,26 @@ fn state_name(state: State) -> &'static str {
     }
 }
 
-/// State and verdict. A live verdict is left out: readers expect it.
-fn badge(token: &TokenView) -> String {
-    let (mark, class) = match (token.state, token.verdict) {
-        (State::Expired | State::NotYetValid, _) | (_, Verdict::Dead) => ("✖", "critical"),
-        (State::Stalled, _) | (_, Verdict::Uncertain) => ("▲", "warning"),
-        (State::Late | State::Due, _) => ("●", "info"),
-        (State::Fresh, _) => ("✔", "ok"),
-    };
+/// State and verdict. A live verdict is left out: readers expect it. Where the clock is not known,
+/// a verdict that is uncertain shows nothing about the token: it is neither amber nor green.
+fn badge(token: &TokenView, is_clock_assumed: bool) -> String {
+    let (mark, class) = look(token, is_clock_assumed);
     let (state, verdict) = (state_name(token.state), verdict_text(token.verdict));
     format!(
         "<span class=\"badge {class}\"><span aria-hidden=\"true\">{mark}</span> \
          {state}{verdict}</span>"
     )
+}
+
+fn look(token: &TokenView, is_clock_assumed: bool) -> (&'static str, &'static str) {
+    match (token.state, token.verdict) {
+        (State::Expired | State::NotYetValid, _) | (_, Verdict::Dead) => ("✖", "critical"),
+        (State::Stalled, _) => ("▲", "warning"),
+        (_, Verdict::Uncertain) if is_clock_assumed => ("○", "quiet"),
+        (_, Verdict::Uncertain) => ("▲", "warning"),
+        (State::Late | State::Due, _) => ("●", "info"),
+        (State::Fresh, _) => ("✔", "ok"),
+    }
 }
 
 fn verdict_text(verdict: Verdict) -> &'static str {
@@ -150,11 +165,11 @@ fn verdict_text(verdict: Verdict) -> &'static str {
 fn next(token: &TokenView, now: Wall) -> String {
     let deadlines = &token.deadlines;
     let due = if deadlines.due > now { "due" } else { "was due" };
-    let mut text =
-        format!("{due} {}, deadline {}", Away(deadlines.due, now), Away(deadlines.effective, now));
-    if deadlines.expires > deadlines.effective {
-        let _ = write!(text, ", expires {}", Away(deadlines.expires, now));
+    let mut text = format!("{due} {}", Away(deadlines.due, now));
+    if is_extended(deadlines) {
+        let _ = write!(text, ", stale {}", Away(deadlines.effective, now));
     }
+    let _ = write!(text, ", deadline {}", Away(deadlines.expires, now));
     text
 }
 
@@ -186,8 +201,8 @@ fn moments(token: &TokenView) -> [(&'static str, Option<Wall>); 7] {
         ("due", Some(deadlines.due)),
         ("late", Some(deadlines.late)),
         ("stalled", Some(deadlines.stalled)),
-        ("deadline", Some(deadlines.effective)),
-        ("expires", Some(deadlines.expires)),
+        ("stale", is_extended(deadlines).then_some(deadlines.effective)),
+        ("deadline", Some(deadlines.expires)),
     ]
 }
 
@@ -231,9 +246,11 @@ fn lines(out: &mut String, tokens: &[&TokenView], now: Wall) {
 
 fn line(out: &mut String, token: &TokenView, now: Wall) {
     let (pod, volume) = (PodName(&token.pod), Short(&token.key.volume));
-    let (state, deadline) = (state_name(token.state), Away(token.deadlines.effective, now));
+    let (state, namespace) = (state_name(token.state), InNamespace(Some(&token.pod)));
+    let at = Away(token.deadlines.effective, now);
+    let name = if is_extended(&token.deadlines) { "stale" } else { "deadline" };
     let _ = writeln!(
         out,
-        "<li>{pod} <span class=\"quiet\">{volume} · {state} · deadline {deadline}</span></li>"
+        "<li{namespace}>{pod} <span class=\"quiet\">{volume} · {state} · {name} {at}</span></li>"
     );
 }
