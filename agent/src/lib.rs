@@ -13,6 +13,8 @@ pub mod confinement;
 pub mod demo;
 pub mod discovery;
 pub mod environment;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzed;
 #[cfg(test)]
 #[path = "../../tests/support/golden.rs"]
 mod golden;

@@ -264,14 +264,17 @@ fn fields_of(body: &TokenStream) -> usize {
     (0..trees.len()).filter(|at| alone(*at)).count()
 }
 
-/// `#[cfg(test)]`, `#[cfg(all(test, …))]`, `#[test]`.
+/// `#[cfg(test)]`, `#[cfg(all(test, …))]`, `#[cfg(any(test, fuzzing))]` (entry points of the fuzz
+/// targets), `#[test]`.
 fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         let condition = |list: &syn::MetaList| list.tokens.to_string().replace(' ', "");
         match &attribute.meta {
             syn::Meta::List(list) if list.path.is_ident("cfg") => {
                 let condition = condition(list);
-                condition == "test" || condition.starts_with("all(test,")
+                condition == "test"
+                    || condition.starts_with("all(test,")
+                    || condition == "any(test,fuzzing)"
             }
             syn::Meta::Path(path) => path.is_ident("test"),
             _ => false,

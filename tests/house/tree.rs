@@ -151,11 +151,15 @@ fn parse_share(share: Vec<(String, String)>) -> Vec<(String, Arc<File>)> {
         .collect()
 }
 
+/// Folders that are no part of the repository (`.gitignore`).
+const SKIPPED: [&str; 5] =
+    [".git", "target", "agent/fuzz/target", "agent/fuzz/corpus", "agent/fuzz/artifacts"];
+
 /// Every text file under `folder`, build products and the repository's own books left out.
 fn collect(root: &Path, folder: &Path, found: &mut Vec<(String, String)>) {
     for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
         let name = path.strip_prefix(root).unwrap().display().to_string();
-        if path.is_dir() && ![".git", "target"].contains(&name.as_str()) {
+        if path.is_dir() && !SKIPPED.contains(&name.as_str()) {
             collect(root, &path, found);
         } else if let Ok(text) = fs::read_to_string(&path)
             && name != ".git"

@@ -7,6 +7,8 @@
 mod checks;
 mod declare;
 mod duration;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed;
 mod kinds;
 mod load;
 mod log_filter;

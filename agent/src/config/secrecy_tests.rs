@@ -3,7 +3,6 @@
 
 use proptest::prelude::*;
 
-use super::otlp::{self, Identity, OwnOtlp};
 use super::*;
 use crate::environment::Environment;
 
@@ -77,34 +76,9 @@ const VARIABLES: [(&str, &str); 24] = [
     ("HTTP_PROXY", "socks5://user:S@proxy"),
 ];
 
-/// Everything that is printed or logged of these settings.
+/// Everything that is printed or logged of these settings, in lower case.
 fn outputs(file: &str, environment: &Environment, flags: Vec<Flag>) -> String {
-    let file = (!file.is_empty()).then(|| ("tw.yaml".to_owned(), file.to_owned()));
-    let (loaded, mistakes) = read(&Given { file, environment, flags });
-    let own = OwnOtlp {
-        endpoint: loaded.settings.otlp.endpoint.clone(),
-        headers: loaded
-            .settings
-            .otlp
-            .headers
-            .iter()
-            .map(|(name, value)| (name.clone(), value.reveal().to_owned()))
-            .collect(),
-        ..OwnOtlp::default()
-    };
-    let resource = otlp::resource(environment, &Identity::default());
-    let mut out = format!("{mistakes}\n{}\n", effective(&loaded, environment));
-    out += &resource.err().map(|mistake| mistake.to_string()).unwrap_or_default();
-    match otlp::Settings::resolve(&own, environment) {
-        Ok(Some(settings)) => {
-            let targets = settings.targets().map(ToString::to_string);
-            let notes = [settings.doubts(), settings.exceptions(), settings.proxies()];
-            out += &targets.chain(notes.into_iter().flatten()).collect::<Vec<_>>().join("\n");
-        }
-        Ok(None) => {}
-        Err(mistakes) => out.extend(mistakes.iter().map(ToString::to_string)),
-    }
-    out.to_lowercase()
+    super::fuzzed::outputs(file, environment, flags).to_lowercase()
 }
 
 proptest! {

@@ -12,6 +12,8 @@ mod connector;
 mod error;
 #[cfg(test)]
 pub(crate) mod fake_server;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed;
 mod kubeconfig;
 mod kubelet;
 mod lines;

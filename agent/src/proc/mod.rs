@@ -5,6 +5,8 @@
 
 mod cgroup;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed;
 mod mountinfo;
 mod mounts;
 mod opener;

@@ -24,7 +24,7 @@ impl ProcFs {
     }
 }
 
-fn mount_point(line: &[u8]) -> Option<PathBuf> {
+pub(super) fn mount_point(line: &[u8]) -> Option<PathBuf> {
     let field = line.split(|byte| *byte == b' ').nth(MOUNT_POINT)?;
     Some(mountinfo::path(field))
 }

@@ -124,7 +124,7 @@ impl ProcFs {
     }
 }
 
-fn numbers(status: &[u8]) -> Option<Vec<u32>> {
+pub(super) fn numbers(status: &[u8]) -> Option<Vec<u32>> {
     let mut lines = status.split(|byte| *byte == b'\n');
     let line = lines.find_map(|line| line.strip_prefix(b"NSpid:"))?;
     let numbers = std::str::from_utf8(line).ok()?.split_ascii_whitespace();

@@ -10,6 +10,8 @@
 
 mod error;
 mod format;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed;
 mod lock;
 mod read;
 #[cfg(test)]

@@ -79,7 +79,7 @@ fn bytes(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     Ok(Some(bytes))
 }
 
-fn parse(path: &Path, bytes: &[u8], node: &str) -> Result<RestoredState, Error> {
+pub(super) fn parse(path: &Path, bytes: &[u8], node: &str) -> Result<RestoredState, Error> {
     let content: Content<String, Value, Value, Value> = serde_json::from_slice(bytes)
         .map_err(|error| Error::Format { path: path.to_owned(), error })?;
     if content.version != VERSION {

@@ -8,6 +8,8 @@
 mod chrony;
 mod cloud;
 mod dhcp;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed;
 mod host;
 mod ntpd;
 mod ntpd_rs;

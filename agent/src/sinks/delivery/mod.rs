@@ -17,6 +17,8 @@ mod dialer;
 mod entry;
 mod exchange;
 mod failure;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed;
 mod grpc_only;
 mod losses;
 mod metrics;

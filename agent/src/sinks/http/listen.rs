@@ -137,7 +137,7 @@ async fn respond(stream: TcpStream, responder: Arc<Responder>, slot: Arc<Slot>) 
     }
 }
 
-fn limited() -> http1::Builder {
+pub(super) fn limited() -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())

@@ -7,6 +7,8 @@
 
 mod authority;
 mod connections;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed;
 mod listen;
 mod openmetrics;
 mod page;

@@ -14,6 +14,8 @@
 
 mod checks;
 mod content;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed;
 mod kubeconfig;
 mod mentions;
 mod places;

@@ -13,6 +13,8 @@
 mod compressed;
 mod entries;
 mod file;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed;
 mod tail;
 #[cfg(test)]
 pub(super) mod tests;

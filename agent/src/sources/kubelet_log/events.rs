@@ -68,9 +68,9 @@ pub(super) async fn run_at(
 }
 
 /// What the Events of the pods of this node showed.
-struct Events {
-    node: String,
-    errors: Vec<KubeletError>,
+pub(super) struct Events {
+    pub(super) node: String,
+    pub(super) errors: Vec<KubeletError>,
 }
 
 impl Watched for Events {

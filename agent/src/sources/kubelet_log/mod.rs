@@ -13,6 +13,8 @@ mod causes;
 mod events;
 mod files;
 mod found;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed;
 mod gather;
 mod journal;
 #[cfg(test)]

@@ -8,6 +8,8 @@
 //! 401, and that is an observation, too.
 
 mod counters;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed;
 mod lines;
 mod sample;
 #[cfg(test)]

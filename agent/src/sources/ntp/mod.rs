@@ -1,6 +1,8 @@
 //! NTP exchanges with time servers (RFC 5905). A client only: it never sets a clock.
 
 mod exchange;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed;
 mod packet;
 mod poll_policy;
 mod poller;

@@ -213,18 +213,22 @@ impl<W: Watched> Watch<W> {
     }
 
     fn event(&mut self, line: &[u8]) -> Result<(), Error> {
-        let event: Event<'_> =
-            serde_json::from_slice(line).map_err(|error| invalid::<W>(&error))?;
-        let change = match event.kind {
-            "ERROR" => return Err(Error::in_watch(event.object.get().as_bytes())),
-            "ADDED" | "MODIFIED" => Change::Present,
-            "DELETED" => Change::Deleted,
-            _ => Change::None, // a bookmark
-        };
-        let version = self.watched.take(change, event.object.get());
-        self.version = Some(checked::<W>(version.map_err(|error| invalid::<W>(&error))?)?);
+        self.version = Some(event(&mut self.watched, line)?);
         Ok(())
     }
+}
+
+/// Takes an event; its version.
+pub(super) fn event<W: Watched>(watched: &mut W, line: &[u8]) -> Result<String, Error> {
+    let event: Event<'_> = serde_json::from_slice(line).map_err(|error| invalid::<W>(&error))?;
+    let change = match event.kind {
+        "ERROR" => return Err(Error::in_watch(event.object.get().as_bytes())),
+        "ADDED" | "MODIFIED" => Change::Present,
+        "DELETED" => Change::Deleted,
+        _ => Change::None, // a bookmark
+    };
+    let version = watched.take(change, event.object.get());
+    checked::<W>(version.map_err(|error| invalid::<W>(&error))?)
 }
 
 /// The path of the list, with this in its query.

@@ -6,6 +6,8 @@
 
 mod bounds;
 mod conventions;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed;
 mod mounts;
 mod slim;
 mod watch;

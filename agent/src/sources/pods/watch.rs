@@ -139,8 +139,7 @@ impl Watch {
         let response = self.client.send(request, self.pace.head).await?;
         let body = read_body(response, *budget, self.pace.list).await?;
         *budget -= body.len();
-        serde_json::from_slice(&body)
-            .map_err(|error| invalid(&format!("not a list of pods: {error}")))
+        page(&body)
     }
 
     /// The first list comes from the API server's cache, which indexes pods by node. Without
@@ -182,19 +181,30 @@ impl Watch {
     }
 
     fn event(&mut self, line: &[u8]) -> Result<ClusterSeen, Error> {
-        let event: Event<'_> = serde_json::from_slice(line).map_err(|error| bad_event(&error))?;
-        if event.kind == "ERROR" {
-            return Err(Error::in_watch(event.object.get().as_bytes()));
-        }
-        let object: Object =
-            serde_json::from_str(event.object.get()).map_err(|error| bad_event(&error))?;
-        let version = object.resource_version().filter(|version| is_version(version));
-        let version = version.map(ToOwned::to_owned);
-        let version = version.ok_or_else(|| bad_event(&"it has no resourceVersion"))?;
-        let seen = seen(event.kind, object).ok_or_else(|| bad_event(&"its type is unknown"))?;
+        let (version, seen) = event(line)?;
         self.position = Position::After(version);
         Ok(seen)
     }
+}
+
+/// The version of an event, and what it shows.
+pub(super) fn event(line: &[u8]) -> Result<(String, ClusterSeen), Error> {
+    let event: Event<'_> = serde_json::from_slice(line).map_err(|error| bad_event(&error))?;
+    if event.kind == "ERROR" {
+        return Err(Error::in_watch(event.object.get().as_bytes()));
+    }
+    let object: Object =
+        serde_json::from_str(event.object.get()).map_err(|error| bad_event(&error))?;
+    let version = object.resource_version().filter(|version| is_version(version));
+    let version = version.map(ToOwned::to_owned);
+    let version = version.ok_or_else(|| bad_event(&"it has no resourceVersion"))?;
+    let seen = seen(event.kind, object).ok_or_else(|| bad_event(&"its type is unknown"))?;
+    Ok((version, seen))
+}
+
+/// A page of the list.
+pub(super) fn page(body: &[u8]) -> Result<Page, Error> {
+    serde_json::from_slice(body).map_err(|error| invalid(&format!("not a list of pods: {error}")))
 }
 
 fn invalid(reason: &str) -> Error {

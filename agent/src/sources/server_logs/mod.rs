@@ -12,6 +12,8 @@
 
 mod audit;
 mod follow;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed;
 mod gather;
 mod issued;
 #[cfg(test)]

@@ -9,6 +9,8 @@
 //!   reader.
 
 mod es512;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed;
 mod jwk;
 mod spki;
 #[cfg(test)]

@@ -10,6 +10,8 @@
 //! `docs/design.md` explains why the events hold no descriptor and why there is no helper process.
 
 mod follow;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed;
 mod group;
 mod origin;
 mod pace;
