@@ -72,7 +72,7 @@ fn every_default_is_in_the_help() {
         let lines: Vec<&str> = text.lines().collect();
         let is_option = |line: &str| {
             line.trim_start().starts_with('-') && line.contains("  --")
-                || line.trim_start().starts_with("-") && line.contains(", --")
+                || line.trim_start().starts_with('-') && line.contains(", --")
         };
         for (at, first) in lines.iter().enumerate().filter(|(_, line)| is_option(line)) {
             let rest = lines[at + 1..].iter().take_while(|line| !is_option(line));
