@@ -192,7 +192,7 @@ impl World {
             Observation::Source(state) => return self.source(state),
             Observation::Standstill(seen) => {
                 let are_files = seen.is_of_files();
-                self.visibility.stands(seen);
+                self.visibility.stands(seen, now);
                 let none = ChangedTokens::These(Vec::new());
                 return Changed::node().with(if are_files { ChangedTokens::All } else { none });
             }
