@@ -296,7 +296,8 @@ fn start_openers(
 ) -> Option<Openers> {
     match &plan.fanotify {
         Access::Granted(openers) => {
-            sources.spawn(fanotify::run(openers.clone(), observations.clone()));
+            let watchdog = plan.files.watchdog.clone();
+            sources.spawn(fanotify::run(openers.clone(), watchdog, observations.clone()));
             Some(openers.clone())
         }
         Access::Refused(_) | Access::NotGranted => None,

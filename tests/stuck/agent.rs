@@ -49,6 +49,18 @@ impl Agent {
         kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
     }
 
+    /// Stops it, and waits until none of its threads runs.
+    pub(crate) fn stop(&self) {
+        self.signal(Signal::SIGSTOP);
+        let status = format!("/proc/{}/status", self.child.id());
+        let is_stopped = || std::fs::read_to_string(&status).unwrap().contains("State:\tT");
+        let started = Instant::now();
+        while !is_stopped() {
+            assert!(started.elapsed() < PATIENCE, "it does not stop");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Everything that is printed up to a line with this text.
     pub(crate) fn until(&self, expected: &str) -> String {
         let (mut printed, started) = (String::new(), Instant::now());

@@ -16,6 +16,7 @@ mod limits;
 #[path = "../support/node.rs"]
 mod node;
 mod pages;
+mod stopped;
 mod streams;
 #[allow(dead_code)]
 #[path = "../support/web.rs"]

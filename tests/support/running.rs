@@ -1,6 +1,6 @@
 //! Programs that tests start.
 
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::process::{Child, Command};
 
 use nix::sys::signal::{Signal, kill};
@@ -26,6 +26,12 @@ impl Deref for Running {
     type Target = Child;
     fn deref(&self) -> &Child {
         &self.0
+    }
+}
+
+impl DerefMut for Running {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.0
     }
 }
 

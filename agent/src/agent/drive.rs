@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokenwatch_core::base::text::shown;
+use tokenwatch_core::base::time::{Delta, Monotonic};
 use tokenwatch_core::world::observation::{DeliveryState, Observation, Standstill};
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::watch;
@@ -17,6 +18,10 @@ use crate::sources::watchdog::Watchdog;
 /// Time between two looks at whether the sources make progress, without an observation. A look
 /// reads one number for each source.
 const LOOK: Duration = Duration::from_secs(5);
+
+/// A loop that wakes so much later than it should did not run: the process was stopped (SIGSTOP, a
+/// frozen cgroup), or the machine slept. As long as a read that is a standstill.
+const STOPPED: Duration = Duration::from_secs(2);
 
 /// What the loop needs.
 pub(super) struct Drive<'a> {
@@ -33,19 +38,18 @@ impl Drive<'_> {
         observations: &mut Receiver<Observation>,
         mut delivery: watch::Receiver<DeliveryState>,
     ) {
+        let mut looked = clocks::now().monotonic;
         loop {
+            let wait = self.engine.until_next_wake().min(LOOK);
             let observation = tokio::select! {
                 Some(observation) = observations.recv() => Some(observation),
                 Ok(()) = delivery.changed() => {
                     Some(Observation::Delivery(delivery.borrow_and_update().clone()))
                 }
-                () = tokio::time::sleep(self.engine.until_next_wake().min(LOOK)) => None,
+                () = tokio::time::sleep(wait) => None,
             };
             // First what is not known any more: what time brings is judged by that.
-            for change in self.watchdog.changes(&clocks::now()) {
-                log_standstill(&change);
-                self.step(Observation::Standstill(change));
-            }
+            let resumed = self.look(std::mem::replace(&mut looked, clocks::now().monotonic), wait);
             let is_due = || self.engine.until_next_wake().is_zero();
             match observation.or_else(|| is_due().then_some(Observation::Tick)) {
                 Some(observation) => {
@@ -55,6 +59,40 @@ impl Drive<'_> {
                 // Or a quiet node would look like a loop that hangs.
                 None => self.engine.note_idle(),
             }
+            self.resume(resumed, observations);
+        }
+    }
+
+    /// Steps the engine with what is not known any more since the last look, from which the loop
+    /// waited for so long at most. Returns what is known again.
+    fn look(&self, looked: Monotonic, wait: Duration) -> Vec<Standstill> {
+        let now = clocks::now();
+        let changes = self.watchdog.changes(&now).into_iter();
+        let (stands, resumed) = changes.partition::<Vec<_>, _>(|change| change.since.is_some());
+        for change in stands {
+            log_standstill(&change);
+            self.step(Observation::Standstill(change));
+        }
+        let took = now.monotonic - looked;
+        if took >= Delta::from_std(wait.saturating_add(STOPPED)) {
+            info!(%took, "the agent did not run for a while: it reads all token files again");
+            let stopped = self.watchdog.stopped(looked, &now);
+            stopped.into_iter().for_each(|one| self.step(Observation::Standstill(one)));
+        }
+        resumed
+    }
+
+    /// Steps the engine with what is known again. What the sources have read by then comes first:
+    /// it waits in the queue.
+    fn resume(&self, resumed: Vec<Standstill>, observations: &mut Receiver<Observation>) {
+        for change in resumed {
+            for _ in 0..observations.len() {
+                let Ok(observation) = observations.try_recv() else { break };
+                log_health(&observation);
+                self.step(observation);
+            }
+            log_standstill(&change);
+            self.step(Observation::Standstill(change));
         }
     }
 

@@ -1,11 +1,12 @@
 //! Whether the sources make progress. A read of a file system that hangs never returns, and so the
 //! thread that reads cannot report it: somebody else has to look.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokenwatch_core::base::time::{Delta, Monotonic, Reading};
 use tokenwatch_core::world::observation::Standstill;
+use tokio::sync::Notify;
 
 use super::health::Source;
 use crate::clocks;
@@ -20,7 +21,14 @@ const RESTING: i64 = 0;
 
 /// The sources that read files. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Watchdog(Arc<Mutex<Vec<Arc<Work>>>>);
+pub struct Watchdog(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    works: Mutex<Vec<Arc<Work>>>,
+    /// Everything has to be read again.
+    again: Notify,
+}
 
 /// The work of one source.
 #[derive(Debug)]
@@ -28,9 +36,14 @@ struct Work {
     source: Source,
     /// When the last step of it began, in nanoseconds since boot.
     since: AtomicI64,
-    /// Whether it was done at some time since it was reported to stand still.
-    has_rested: AtomicBool,
+    /// Whether it was done at some time since it was reported to stand still: one more than `read`
+    /// was then; 0 if it was not.
+    rested: AtomicU64,
     is_reported: AtomicBool,
+    /// How often everything had to be read again.
+    wanted: AtomicU64,
+    /// Up to which of these times everything was read.
+    read: AtomicU64,
 }
 
 /// What a source shows of its work.
@@ -46,7 +59,22 @@ impl Progress {
     /// All work is done.
     pub(super) fn rest(&self) {
         self.0.since.store(RESTING, Ordering::Relaxed);
-        self.0.has_rested.store(true, Ordering::Relaxed);
+        self.0.rested.store(self.0.read.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    /// The source begins to read everything. Returns what to pass to [`Self::has_read`].
+    pub(super) fn begins_to_read(&self) -> u64 {
+        self.0.wanted.load(Ordering::Relaxed)
+    }
+
+    /// The source has read everything.
+    pub(super) fn has_read(&self, wanted: u64) {
+        self.0.read.store(wanted, Ordering::Relaxed);
+    }
+
+    /// Whether a step takes so long at `now` that nothing may be known of what happened since.
+    pub(super) fn stands_still(&self, now: Monotonic) -> bool {
+        self.0.age(now).is_some()
     }
 
     /// Does work of one step.
@@ -64,8 +92,10 @@ impl Watchdog {
         let work = Arc::new(Work {
             source,
             since: AtomicI64::new(RESTING),
-            has_rested: AtomicBool::new(false),
+            rested: AtomicU64::new(0),
             is_reported: AtomicBool::new(false),
+            wanted: AtomicU64::new(0),
+            read: AtomicU64::new(0),
         });
         self.works().push(Arc::clone(&work));
         Progress(work)
@@ -76,8 +106,24 @@ impl Watchdog {
         self.works().iter().filter_map(|work| work.change(now)).collect()
     }
 
+    /// The process did not run from `since` to `now`: it was stopped, or the machine slept. What
+    /// the source of token files knows is as old, until it has read everything again.
+    pub fn stopped(&self, since: Monotonic, now: &Reading) -> Vec<Standstill> {
+        let age = now.monotonic - since;
+        let works = self.works();
+        let files = works.iter().filter(|work| work.source == Source::Files);
+        let stopped = files.filter_map(|work| work.stopped(age, now)).collect();
+        self.0.again.notify_one();
+        stopped
+    }
+
+    /// Waits until everything has to be read again.
+    pub(super) async fn again(&self) {
+        self.0.again.notified().await;
+    }
+
     fn works(&self) -> MutexGuard<'_, Vec<Arc<Work>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.works.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -85,20 +131,34 @@ impl Work {
     /// A source that stood still works again only once all its work is done: until then it has not
     /// read what changed meanwhile.
     fn change(&self, now: &Reading) -> Option<Standstill> {
-        let standstill = |since| Some(Standstill { source: self.source.name().to_owned(), since });
         if self.is_reported.load(Ordering::Relaxed) {
-            let has_rested = self.has_rested.swap(false, Ordering::Relaxed);
-            self.is_reported.store(!has_rested, Ordering::Relaxed);
-            return has_rested.then(|| standstill(None)).flatten();
+            let rested = self.rested.swap(0, Ordering::Relaxed);
+            let is_done = rested > self.wanted.load(Ordering::Relaxed);
+            self.is_reported.store(!is_done, Ordering::Relaxed);
+            return is_done.then(|| self.standstill(None));
         }
-        let since = self.since.load(Ordering::Relaxed);
-        let age = now.monotonic - Monotonic::from_nanos(since);
-        if since == RESTING || age < LIMIT {
-            return None;
-        }
-        self.has_rested.store(false, Ordering::Relaxed);
+        let age = self.age(now.monotonic)?;
+        self.rested.store(0, Ordering::Relaxed);
         self.is_reported.store(true, Ordering::Relaxed);
-        standstill(Some(now.after(Delta::ZERO - age)))
+        Some(self.standstill(Some(now.after(Delta::ZERO - age))))
+    }
+
+    /// None if it is known already that it stands still.
+    fn stopped(&self, age: Delta, now: &Reading) -> Option<Standstill> {
+        self.wanted.fetch_add(1, Ordering::Relaxed);
+        let is_known = self.is_reported.swap(true, Ordering::Relaxed);
+        (!is_known).then(|| self.standstill(Some(now.after(Delta::ZERO - age))))
+    }
+
+    fn standstill(&self, since: Option<Reading>) -> Standstill {
+        Standstill { source: self.source.name().to_owned(), since }
+    }
+
+    /// How long a step takes at `now` that is a standstill.
+    fn age(&self, now: Monotonic) -> Option<Delta> {
+        let since = self.since.load(Ordering::Relaxed);
+        let age = now - Monotonic::from_nanos(since);
+        (since != RESTING && age >= LIMIT).then_some(age)
     }
 }
 
@@ -111,6 +171,42 @@ mod tests {
         let age = |since: Reading| (now.monotonic - since.monotonic).as_secs();
         let changes = watchdog.changes(&now).into_iter();
         changes.map(|one| (one.source, one.since.map(age))).collect()
+    }
+
+    #[test]
+    fn a_step_that_takes_long_is_a_standstill_until_it_ends() {
+        let progress = Watchdog::default().follow(Source::Openers);
+        let stands_still =
+            |secs| progress.stands_still(clocks::now().monotonic + Delta::from_secs(secs));
+        assert!(!stands_still(3_600), "it rests");
+        progress.step();
+        assert!(!stands_still(1) && stands_still(3));
+        progress.rest();
+        assert!(!stands_still(3_600));
+    }
+
+    #[test]
+    fn after_a_stop_only_a_whole_rescan_of_the_files_counts() {
+        let watchdog = Watchdog::default();
+        let (files, _copies) = (watchdog.follow(Source::Files), watchdog.follow(Source::Copies));
+        let early = files.begins_to_read();
+        let now = clocks::now();
+        let stopped = watchdog.stopped(now.monotonic - Delta::from_secs(60), &now);
+        let since = stopped[0].since.unwrap();
+        assert_eq!((stopped.len(), stopped[0].source.as_str()), (1, "files"));
+        assert_eq!((now.monotonic - since.monotonic).as_secs(), 60);
+        files.rest();
+        assert_eq!(changes(&watchdog, 0), [], "it has handled an event");
+        files.has_read(early);
+        files.rest();
+        assert_eq!(changes(&watchdog, 0), [], "it began to read before the stop");
+        let all = files.begins_to_read();
+        files.step();
+        files.has_read(all);
+        assert_eq!(changes(&watchdog, 0), [], "what it has read is not reported yet");
+        files.rest();
+        assert_eq!(changes(&watchdog, 0), [("files".to_owned(), None)]);
+        assert_eq!(changes(&watchdog, 0), []);
     }
 
     #[test]

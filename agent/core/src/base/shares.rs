@@ -86,6 +86,25 @@ impl Shares {
     }
 }
 
+/// Which of these fit into the room: each with its tenant, and what it takes. Of the tenant that
+/// loses, the last ones do not.
+pub fn fitting(room: usize, items: &[(Tenant, usize)]) -> Vec<bool> {
+    let (mut shares, mut fits) = (Shares::of(room), vec![true; items.len()]);
+    let mut of_pods: BTreeMap<&Option<String>, Vec<usize>> = BTreeMap::new();
+    for (nth, (tenant, amount)) in items.iter().enumerate() {
+        shares.add(tenant, *amount);
+        of_pods.entry(&tenant.pod).or_default().push(nth);
+    }
+    while shares.is_full()
+        && let Some(loser) = shares.loser().cloned()
+        && let Some(last) = of_pods.get_mut(&loser).and_then(Vec::pop)
+    {
+        fits[last] = false;
+        shares.take(&loser, items[last].1);
+    }
+    fits
+}
+
 /// A namespace, or a pod of which it is not known.
 type Group<'a> = (Option<&'a str>, Option<&'a str>);
 
@@ -204,6 +223,26 @@ mod tests {
     }
 
     #[test]
+    fn what_does_not_fit_is_the_last_of_whoever_has_most() {
+        // (what it shows, pod and amount of each item, which fit into 10)
+        let table: [(&str, &[(&str, usize)], &[bool]); 5] = [
+            ("all fit", &[("a", 4), ("b", 6)], &[true, true]),
+            (
+                "many small",
+                &[("a", 4), ("b", 2), ("b", 2), ("b", 2), ("b", 2)],
+                &[true, true, true, true, false],
+            ),
+            ("one large", &[("a", 4), ("b", 900)], &[true, false]),
+            ("before the others", &[("b", 9), ("b", 9), ("a", 4)], &[false, false, true]),
+            ("nothing", &[], &[]),
+        ];
+        for (what, items, expected) in table {
+            let items: Uses = items.iter().map(|(pod, used)| (tenant("", pod), *used)).collect();
+            assert_eq!(fitting(10, &items), expected, "{what}");
+        }
+    }
+
+    #[test]
     fn no_pod_hides_another() {
         let items = ["1a", "1a", "1a", "1b", "2b", "1", "2a", "1"];
         let pod = |item: &'static str| item.get(1..).filter(|pod| !pod.is_empty());
@@ -222,6 +261,28 @@ mod tests {
         let sorted = in_turn_of_tenants(&items, |(_, tenant)| ((), tenant));
         let sorted: Vec<&str> = sorted.into_iter().map(|(name, _)| *name).collect();
         assert_eq!(sorted, ["a/1", "b/9", "/7", "a/2", "a/3", "a/4", "a/1", "b/9"]);
+    }
+
+    proptest! {
+        /// Whatever the others have, all of a pod fits that has no more than an equal part of the
+        /// room; and no more fits than there is room.
+        #[test]
+        fn all_of_a_pod_with_little_fits(
+            items in proptest::collection::vec((0_u8..12, 0_usize..40), 0..60),
+        ) {
+            let items: Uses =
+                items.into_iter().map(|(pod, used)| (tenant("", &pod.to_string()), used)).collect();
+            let of = |pod: &Option<String>| {
+                items.iter().filter(|(tenant, _)| tenant.pod == *pod).map(|(_, used)| used).sum()
+            };
+            let fits = fitting(100, &items);
+            let kept = items.iter().zip(&fits).filter(|(_, fits)| **fits);
+            prop_assert!(kept.map(|((_, used), _)| used).sum::<usize>() <= 100);
+            for ((tenant, _), fits) in items.iter().zip(&fits) {
+                let used: usize = of(&tenant.pod);
+                prop_assert!(*fits || used > 100 / 2 / 12, "{tenant:?} {used}");
+            }
+        }
     }
 
     proptest! {

@@ -11,6 +11,11 @@ use crate::world::{Absent, AbsentFacts, PodLife, World};
 /// API server still reports the pods from before the start as running.
 const BOOT_HOLD: Delta = Delta::from_secs(300);
 
+/// Time in which a pod that starts may have no token yet. kubelet tries for 2 min 3 s to set up the
+/// volumes of a pod (podAttachAndMountTimeout in pkg/kubelet/volumemanager), reports that it could
+/// not, and tries again: four times that, and a margin.
+const START_HOLD: Delta = Delta::from_secs(600);
+
 /// The diagnosis of an absent token.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AbsentDiagnosis {
@@ -37,6 +42,10 @@ fn of(facts: &AbsentFacts<'_>, now: &Reading) -> AbsentDiagnosis {
     let Some(severity) = severity(facts.absent.absence, facts.life) else {
         return AbsentDiagnosis::none();
     };
+    let starts_until = starts_until(facts);
+    if starts_until > now.monotonic {
+        return AbsentDiagnosis { next: Some(starts_until), ..AbsentDiagnosis::none() };
+    }
     let waits_until = settled_at(facts).max(booted_at(facts));
     if waits_until > now.monotonic {
         return AbsentDiagnosis { findings: None, next: Some(waits_until) };
@@ -48,16 +57,34 @@ fn of(facts: &AbsentFacts<'_>, now: &Reading) -> AbsentDiagnosis {
 
 /// The severity by what the agent sees of the volume, and what it knows of the pod.
 fn severity(absence: Absence, life: PodLife) -> Option<Severity> {
-    let is_seen = match absence {
-        Absence::NoFile | Absence::Emptied => true,
-        Absence::NotFound | Absence::EmptyVolume => false,
-    };
     match life {
         PodLife::Running => Some(Severity::Critical),
-        PodLife::Waiting => Some(Severity::Warning),
-        // A pod that starts has no volume yet. Of pods that nobody knows, see `empty_volumes`.
-        PodLife::Starting | PodLife::Unknown => is_seen.then_some(Severity::Warning),
+        PodLife::Waiting | PodLife::Starting => Some(Severity::Warning),
+        // See `empty_volumes`.
+        PodLife::Unknown => is_written(absence).then_some(Severity::Warning),
         PodLife::Ended => None,
+    }
+}
+
+/// Whether kubelet has set up the volume once.
+fn is_written(absence: Absence) -> bool {
+    match absence {
+        Absence::NoFile | Absence::Emptied => true,
+        Absence::NotFound | Absence::EmptyVolume => false,
+    }
+}
+
+/// Until when a pod that starts misses nothing: kubelet may not have set up the volume yet.
+fn starts_until(facts: &AbsentFacts<'_>) -> Monotonic {
+    match facts.life {
+        PodLife::Starting if !is_written(facts.absent.absence) => {
+            facts.absent.since.monotonic + START_HOLD
+        }
+        PodLife::Starting
+        | PodLife::Running
+        | PodLife::Waiting
+        | PodLife::Ended
+        | PodLife::Unknown => Monotonic::default(),
     }
 }
 

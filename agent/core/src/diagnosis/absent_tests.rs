@@ -154,6 +154,36 @@ fn a_running_pod_without_its_token_is_found_by_its_spec() {
     assert_eq!(finding.remedy.command.as_deref(), Some("kubectl describe pod -n shop cart-0"));
 }
 
+/// A pod that starts has ten minutes, by its spec or with a volume that kubelet has made. Once it
+/// runs, a file has time again to be found.
+#[test]
+fn a_pod_that_does_not_get_beyond_its_start_misses_its_token() {
+    let pending = || listed(vec![pod(Phase::Pending, None)]);
+    let here = || Observation::WithoutTokens(vec![key().pod_uid]);
+    let empty = missing(Absence::EmptyVolume);
+    let spec = || vec![(0, here()), (1, pending()), (590, pending())];
+    for observations in [spec(), [vec![(1, empty)], spec()].concat()] {
+        let world = learned(observations.clone());
+        assert_eq!(severities(&world, 600), Some(vec![]), "it starts");
+        let again = absent(&world, &key(), &at(600)).next;
+        assert_eq!(again, Some(at(601).monotonic));
+        assert_eq!(severities(&world, 601), Some(vec![Severity::Warning]));
+        let finding = absent(&world, &key(), &at(601)).findings.unwrap().remove(0);
+        assert!(finding.summary.ends_with(" The pod has not started."), "{}", finding.summary);
+        let deleted = learned([observations.clone(), vec![(600, listed(vec![other()]))]].concat());
+        assert_eq!(severities(&deleted, 700), Some(vec![]), "it is gone");
+        let found = learned([observations, vec![(600, token(key()))]].concat());
+        assert_eq!(severities(&found, 700), Some(vec![]), "it got its token");
+    }
+    let runs = learned([spec(), vec![(595, running())]].concat());
+    assert_eq!(severities(&runs, 604), None, "a file that is being replaced");
+    assert_eq!(severities(&runs, 605), Some(vec![Severity::Critical]));
+    let quick = learned(
+        [vec![(0, here()), (1, pending()), (4, running())], vec![(9, token(key()))]].concat(),
+    );
+    assert_eq!(severities(&quick, 20), Some(vec![]));
+}
+
 /// Where the agent cannot look, or looks at another directory, nothing is missing.
 #[test]
 fn a_pod_whose_directory_the_agent_does_not_see_is_no_finding() {
@@ -186,7 +216,6 @@ fn pods_that_need_no_token_are_no_finding() {
         pod
     };
     let table = [
-        ("starts", pod(Phase::Pending, None)),
         ("terminates", pod(Phase::Running, Some(90))),
         ("failed", pod(Phase::Failed, None)),
         ("succeeded", pod(Phase::Succeeded, None)),

@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::base::schedule::Schedule;
-use crate::base::time::{Monotonic, Reading, Wall};
+use crate::base::time::{Delta, Monotonic, Reading, Wall};
 use crate::diagnosis::{self, Survey, TokenDiagnosis};
 use crate::findings::{Code, Finding};
 use crate::ledger::{Judgement, Ledger, Missing, Restored, Scope};
@@ -27,6 +27,10 @@ use crate::world::clocks::{Estimate, ServerReport};
 use crate::world::observation::Observation;
 use crate::world::tokens::{Generation, TokenKey, Tracked};
 use crate::world::{Changed, ChangedTokens, Event, Learned, World};
+
+/// Time in which more may change that a finding counts. A pod can bring thousands of files at once,
+/// and a diagnosis of the node for each would delay those of other pods.
+const COUNTED: Delta = Delta::from_secs(1);
 
 /// The engine of one node. See the documentation of this module.
 #[derive(Debug)]
@@ -107,6 +111,9 @@ impl Engine {
         }
         for tracked in changed.evicted {
             self.left_out(&tracked, now, outcome);
+        }
+        if changed.counted {
+            self.node_next = self.node_next.into_iter().chain([now.monotonic + COUNTED]).min();
         }
         match changed.tokens {
             ChangedTokens::These(keys) => self.schedule.due_now(&keys),

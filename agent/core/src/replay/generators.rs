@@ -309,7 +309,7 @@ fn source() -> impl Strategy<Value = SourceState> {
 
 fn standstill(now: Reading) -> impl Strategy<Value = Standstill> {
     let since = option::of((0..300i64).prop_map(move |age| now.after(Delta::from_secs(-age))));
-    (prop_oneof![Just("files"), Just("copies"), Just("readers")], since)
+    (prop_oneof![Just("files"), Just("copies"), Just("readers"), Just("fanotify")], since)
         .prop_map(|(source, since)| Standstill { source: source.into(), since })
 }
 

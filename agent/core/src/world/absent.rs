@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::expected::Expected;
 use super::{Changed, ChangedTokens, Event, World};
 use crate::base::time::{Delta, Reading, Wall};
-use crate::world::cluster::{Known, Pod, PodRef, PodStage};
+use crate::world::cluster::{Known, Phase, Pod, PodRef, PodStage};
 use crate::world::tokens::{Absence, MAX_TOKENS, TokenKey, Tracked};
 
 /// An absent token.
@@ -22,6 +22,8 @@ pub struct Absent {
     /// The effective deadline of the last generation that the agent saw there. A running container
     /// may still have that one.
     pub last: Option<Wall>,
+    /// Whether it was noted by the spec of a pod that was starting.
+    was_starting: bool,
 }
 
 /// The absent tokens, and the pods without any token.
@@ -37,7 +39,7 @@ pub struct AbsentTokens {
 impl Absent {
     fn new(key: &TokenKey, absence: Absence, now: &Reading) -> Self {
         let pod = PodRef { uid: key.pod_uid.clone(), ..PodRef::default() };
-        Self { key: key.clone(), pod, absence, since: *now, last: None }
+        Self { key: key.clone(), pod, absence, since: *now, last: None, was_starting: false }
     }
 
     /// Whether it shows that the pod `uid` has a directory.
@@ -63,6 +65,12 @@ impl AbsentTokens {
         absent.absence = absence;
         if let Some(tracked) = was {
             absent.had(tracked);
+        }
+    }
+
+    fn of_starting(&mut self, key: &TokenKey, is_starting: bool) {
+        if let Some(absent) = self.absent.get_mut(key) {
+            absent.was_starting = is_starting;
         }
     }
 
@@ -188,21 +196,31 @@ impl World {
         let uids: BTreeSet<&str> = pods.iter().map(String::as_str).collect();
         let mut keys = self.absent.keys_of(&uids);
         for key in &keys {
-            let is_inferred =
-                self.absent.get(key).is_some_and(|absent| absent.absence == Absence::NotFound);
-            if is_inferred && !self.is_needed(key, now) {
+            let inferred = self.absent.get(key).filter(|one| one.absence == Absence::NotFound);
+            if inferred.is_some_and(|absent| !self.is_still_inferred(absent, now)) {
                 self.absent.absent.remove(key);
             }
         }
-        let running = uids.iter().filter_map(|uid| self.running(uid, now));
-        let needed: Vec<TokenKey> = running.flat_map(Pod::needed).collect();
-        for key in needed {
+        let active = uids.iter().filter_map(|uid| self.active(uid, now));
+        let needed: Vec<(TokenKey, bool)> = active
+            .flat_map(|pod| pod.needed().into_iter().map(|key| (key, !pod.is_running())))
+            .collect();
+        for (key, is_starting) in needed {
             if self.tokens.get(&key).is_none() && self.absent.get(&key).is_none() {
                 self.absent.set(now, &key, Absence::NotFound, None);
+                self.absent.of_starting(&key, is_starting);
                 keys.push(key);
             }
         }
         keys
+    }
+
+    /// Whether the spec of the pod still shows that a token should be there. Once the pod runs, a
+    /// file has time again to be found.
+    fn is_still_inferred(&self, absent: &Absent, now: &Reading) -> bool {
+        let key = &absent.key;
+        let pod = self.active(&key.pod_uid, now).filter(|pod| pod.needs(key));
+        pod.is_some_and(|pod| pod.is_running() != absent.was_starting)
     }
 
     /// Whether a container of a running pod needs this token.
@@ -212,8 +230,14 @@ impl World {
 
     /// The pod with this UID, if its containers run.
     fn running(&self, uid: &str, now: &Reading) -> Option<&Pod> {
+        self.active(uid, now).filter(|pod| pod.is_running())
+    }
+
+    /// The pod with this UID, if its containers run or start.
+    fn active(&self, uid: &str, now: &Reading) -> Option<&Pod> {
         let is_active = self.cluster.stage(uid, None, now) == PodStage::Active;
-        self.cluster.pod(uid).filter(|pod| is_active && pod.is_running())
+        let starts_or_runs = |pod: &&Pod| pod.is_running() || pod.phase == Phase::Pending;
+        self.cluster.pod(uid).filter(|_| is_active).filter(starts_or_runs)
     }
 
     /// The facts about one absent token. Nothing if the token is not absent.

@@ -82,6 +82,8 @@ pub struct Changed {
     pub tokens: ChangedTokens,
     /// Whether the diagnosis of the node itself may differ.
     pub node: bool,
+    /// Whether a count in it may: that can wait for more of the kind.
+    pub counted: bool,
     /// The event that the observation brought, if any.
     pub event: Option<Event>,
     /// The tokens that the agent tracks no more, because their pods have more than their share.
@@ -124,7 +126,7 @@ impl Changed {
     /// A change that concerns these tokens alone.
     fn of(tokens: Vec<TokenKey>) -> Self {
         let tokens = ChangedTokens::These(tokens);
-        Self { tokens, node: false, event: None, evicted: Vec::new() }
+        Self { tokens, node: false, counted: false, event: None, evicted: Vec::new() }
     }
 
     fn with(self, tokens: ChangedTokens) -> Self {
@@ -190,7 +192,7 @@ impl World {
             Observation::Source(state) => return self.source(state),
             Observation::Standstill(seen) => {
                 let are_files = seen.is_of_files();
-                self.visibility.stands(seen);
+                self.visibility.stands(seen, now);
                 let none = ChangedTokens::These(Vec::new());
                 return Changed::node().with(if are_files { ChangedTokens::All } else { none });
             }
@@ -255,7 +257,8 @@ impl World {
         self.want_keys(tokens.iter(), now);
         let node =
             seen.left_out_changed || was_absent || concerns || is_other_life || is_other_clock;
-        Changed { node, event, evicted: seen.evicted, ..Changed::of(tokens) }
+        let (counted, evicted) = (seen.left_out_counted, seen.evicted);
+        Changed { node, counted, event, evicted, ..Changed::of(tokens) }
     }
 
     /// Takes the issue time of a new token. Returns whether the diagnosis of the API server's clock

@@ -20,13 +20,32 @@ pub const DECIDING: [&str; 2] = [FILES, COPIES];
 /// seconds.
 pub const REPORTED_AFTER: Delta = Delta::from_secs(30);
 
+/// From when on a standstill is reported at the earliest after the agent learned of it. It learns
+/// late of one in which it was stopped itself, and then reads everything again.
+const TIME_TO_READ: Delta = Delta::from_secs(20);
+
+/// Since when a source stands still, and when the agent learned that.
+#[derive(Clone, Copy, Debug)]
+struct Still {
+    since: Reading,
+    noted: Reading,
+}
+
+impl Still {
+    /// When it is reported.
+    fn reported_from(&self) -> Monotonic {
+        let earliest = self.noted.monotonic + TIME_TO_READ;
+        earliest.max(self.since.monotonic + REPORTED_AFTER)
+    }
+}
+
 /// What the agent can see, and what it cannot.
 #[derive(Clone, Debug, Default)]
 pub struct Visibility {
     blind: Vec<BlindSpot>,
     sources: BTreeMap<String, Option<String>>,
     /// The sources that stand still, each with when it last worked.
-    still: BTreeMap<String, Reading>,
+    still: BTreeMap<String, Still>,
     privileges: Option<Privileges>,
     /// The state of the delivery of alerts.
     pub delivery: DeliveryState,
@@ -59,9 +78,9 @@ impl Visibility {
         &self.blind
     }
 
-    pub(super) fn stands(&mut self, seen: Standstill) {
+    pub(super) fn stands(&mut self, seen: Standstill, now: &Reading) {
         match seen.since {
-            Some(since) => drop(self.still.insert(seen.source, since)),
+            Some(since) => drop(self.still.insert(seen.source, Still { since, noted: *now })),
             None => drop(self.still.remove(&seen.source)),
         }
     }
@@ -84,14 +103,13 @@ impl Visibility {
 
     /// The sources that stand still for so long that it is reported, and since when.
     pub fn standing_still(&self, now: &Reading) -> impl Iterator<Item = (&str, Reading)> {
-        let is_long = |since: &Reading| since.monotonic + REPORTED_AFTER <= now.monotonic;
-        let all = self.still.iter().filter(move |(_, since)| is_long(since));
-        all.map(|(source, since)| (source.as_str(), *since))
+        let all = self.still.iter().filter(|(_, still)| still.reported_from() <= now.monotonic);
+        all.map(|(source, still)| (source.as_str(), still.since))
     }
 
     /// When a source that stands still is reported, if that is in the future.
     pub fn still_from(&self, now: &Reading) -> Option<Monotonic> {
-        let from = self.still.values().map(|since| since.monotonic + REPORTED_AFTER);
+        let from = self.still.values().map(Still::reported_from);
         from.filter(|at| *at > now.monotonic).min()
     }
 
@@ -102,7 +120,7 @@ impl Visibility {
 
     /// When a read of token files began that has not returned.
     pub fn files_still_since(&self) -> Option<Reading> {
-        self.still.get(FILES).copied()
+        self.still.get(FILES).map(|still| still.since)
     }
 
     /// Whether the source of token files stands still.
@@ -123,7 +141,7 @@ impl Visibility {
 
     /// By the wall clock as it is set now: it may have been set since.
     fn known_at(&self, source: &str, now: &Reading) -> Reading {
-        let since = self.still.get(source).map(|since| since.monotonic);
+        let since = self.still.get(source).map(|still| still.since.monotonic);
         since.map_or(*now, |since| now.after((since - now.monotonic).min(Delta::ZERO)))
     }
 

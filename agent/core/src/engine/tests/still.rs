@@ -55,6 +55,25 @@ fn old_knowledge_accuses_neither_kubelet_nor_a_token() {
     }
 }
 
+/// A stopped agent learns late that it stood still, and then needs time to read.
+#[test]
+fn an_agent_that_was_stopped_accuses_nobody_before_it_has_read_everything() {
+    let mut engine = node_of(&["p1", "p2", "p3"]);
+    wait(&mut engine, 1, 1_000);
+    let _ = engine.step(&at(9_000), stands(Some(1_000)));
+    wait(&mut engine, 9_000, 9_019);
+    assert_eq!(codes(&engine), []);
+    let _ = engine.step(&at(9_019), token("p1", 8_990, 3_600));
+    let again = engine.step(&at(9_019), stands(None));
+    assert!(codes(&engine).iter().all(|code| *code == Code::Expired), "{:?}", again.reports);
+    // It does not get to the end of its reading.
+    let mut engine = node_of(&["p1"]);
+    wait(&mut engine, 1, 1_000);
+    let _ = engine.step(&at(9_000), stands(Some(1_000)));
+    wait(&mut engine, 9_000, 9_100);
+    assert_eq!(codes(&engine), [Code::AgentBlind]);
+}
+
 /// The same without a standstill.
 #[test]
 fn with_fresh_knowledge_they_are_accused() {

@@ -123,6 +123,7 @@ fn read_by(source: &str) -> &str {
         "files" => "the token files",
         "copies" => "the copies of tokens on the host",
         "readers" => "who reads tokens",
+        "fanotify" => "which process opens a token",
         "processes" => "the processes of pods",
         other => other,
     }

@@ -125,14 +125,19 @@ impl KernelClock {
 
     /// The possible offsets at `now`, if the kernel's report still confirms the clock.
     pub(crate) fn range(&self, now: &Reading) -> Option<Range> {
-        let fix = self.fix()?;
-        let mut range = fix.range(now, KERNEL_PPM);
-        // The wall clock was slewed since the report. Either the daemon corrected an error, or it
-        // introduced one. Nothing shows which, so the range covers both.
-        if range.middle().abs() <= fix.age(now).drift(SLEW_PPM) {
-            range = range.hull(Range::around(Delta::ZERO, range.half()));
-        }
+        let range = self.fix()?.range(now, KERNEL_PPM);
+        // The wall clock was slewed or set since the report. Either that corrected an error, or it
+        // introduced one. Nothing shows which, so the range covers both. After a large step that
+        // is too wide, and proves nothing before the kernel's next report.
+        let range = range.hull(Range::around(Delta::ZERO, range.half()));
         (range.half() <= KERNEL_LIMIT).then_some(range)
+    }
+
+    /// Whether this report would confirm the clock, had that not been set since.
+    pub(crate) fn is_before_step(&self, now: &Reading) -> bool {
+        self.fix().is_some_and(|fix| {
+            fix.range(now, KERNEL_PPM).middle().abs() > fix.age(now).drift(SLEW_PPM)
+        })
     }
 
     /// When this report stops confirming the clock, unless a new one arrives.

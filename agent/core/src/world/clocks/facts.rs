@@ -3,8 +3,8 @@
 use super::model::STEP_REPORTED;
 use super::peer::Peer;
 use super::{
-    Camp, Claim, ClockModel, ClockState, Estimate, ExchangeError, Outcome, Range, Selection,
-    ServerName, Smear, Step, TimeSource, Vote, camps, within_a_leap_second,
+    Camp, Claim, ClockModel, ClockState, Estimate, ExchangeError, KernelClock, Outcome, Range,
+    Selection, ServerName, Smear, Step, TimeSource, Vote, camps, within_a_leap_second,
 };
 use crate::base::time::{Delta, Monotonic, Reading};
 
@@ -39,6 +39,14 @@ impl<'a> ClockFacts<'a> {
     pub fn in_grace(&self) -> bool {
         let grace = self.model.limits.grace;
         self.model.measured_from.is_some_and(|from| self.now.monotonic - from < grace)
+    }
+
+    /// Whether the clock was set since the kernel's report, and the next one is not here yet: the
+    /// source reports again at once, and at the latest in the time of [`super::Limits::grace`].
+    pub fn awaits_kernel(&self) -> bool {
+        let (now, grace) = (self.now, self.model.limits.grace);
+        let is_recent = |kernel: &KernelClock| now.monotonic - kernel.taken.monotonic < grace;
+        self.model.kernel.is_some_and(|kernel| is_recent(&kernel) && kernel.is_before_step(now))
     }
 
     /// Whether the offset is beyond its limit by more than the bound.

@@ -204,8 +204,10 @@ impl ClockModel {
     pub fn next_change(&self, now: &Reading) -> Option<Monotonic> {
         let Limits { max_age, grace, .. } = self.limits;
         let answers = self.servers.iter().filter_map(Peer::answered).map(|at| at + max_age);
-        let expiries =
-            |kernel: &KernelClock| [Some(kernel.taken.monotonic + max_age), kernel.expires()];
+        let expiries = |kernel: &KernelClock| {
+            let taken = kernel.taken.monotonic;
+            [Some(taken + max_age), Some(taken + grace), kernel.expires()]
+        };
         let kernel = self.kernel.iter().flat_map(expiries).flatten();
         let step = self.last_step.iter().map(|step| step.after.monotonic + STEP_REPORTED);
         let settled = self.discipline.iter().map(|discipline| discipline.settles(grace));

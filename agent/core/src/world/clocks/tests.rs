@@ -94,9 +94,64 @@ fn after_a_slew_the_kernels_report_covers_both_times() {
     );
     assert_eq!(
         model.estimate(&set(at(10), Delta::from_secs(90))).state,
-        ClockState::Off,
+        ClockState::Unknown,
         "this was no slew"
     );
+}
+
+/// A step in either direction may have corrected the clock or made it wrong. Only what was measured
+/// after it shows which; what does not depend on the wall clock stays.
+#[test]
+fn a_step_takes_away_what_the_kernel_alone_had_confirmed() {
+    let (confirmed, lost) = (kernel(at(0), true), kernel(at(100), false));
+    let hour = Delta::from_secs(3_600);
+    let again = kernel(set(at(100), hour), true);
+    let servers = [("a", offset_ms(0)), ("b", offset_ms(0))];
+    // (what it shows, the step, servers before it, the kernel's report after it, state and offset)
+    let table = [
+        (
+            "a small step stays within the bound",
+            Delta::from_millis(900),
+            false,
+            None,
+            ClockState::Stepped,
+            -450,
+        ),
+        ("nothing is proven", hour, false, None, ClockState::Unknown, 0),
+        ("nor backwards", -hour, false, None, ClockState::Unknown, 0),
+        ("until the kernel confirms it", hour, false, Some(again), ClockState::Synchronised, 0),
+        ("or does not", hour, false, Some(lost), ClockState::Unknown, 0),
+        ("servers do not depend on it", hour, true, None, ClockState::Stepped, -3_600_000),
+    ];
+    for (what, size, has_servers, report, state, millis) in table {
+        let mut model = ClockModel::new(Limits::default());
+        model.kernel(&confirmed);
+        if has_servers {
+            model.round(&round(at(1), &servers));
+        }
+        model.step(&step(at(100), size));
+        report.iter().for_each(|report| model.kernel(report));
+        let now = set(at(101), size);
+        let estimate = model.estimate(&now);
+        assert_eq!(estimate.state, state, "{what}");
+        let off = estimate.offset - Delta::from_millis(millis);
+        assert!(off.abs() <= Delta::from_millis(60), "{what}: {estimate:?}");
+        let facts = ClockFacts::new(&model, &now);
+        assert_eq!(facts.awaits_kernel(), report.is_none() && size.abs() == hour, "{what}");
+    }
+}
+
+#[test]
+fn nobody_waits_for_a_kernel_that_does_not_report_again() {
+    let mut model = ClockModel::new(Limits::default());
+    model.kernel(&kernel(at(0), true));
+    model.step(&step(at(100), Delta::from_secs(3_600)));
+    let waits = |secs| {
+        let now = set(at(secs), Delta::from_secs(3_600));
+        (ClockFacts::new(&model, &now).awaits_kernel(), model.next_change(&now))
+    };
+    assert_eq!(waits(149), (true, Some(at(150).monotonic)));
+    assert!(!waits(150).0);
 }
 
 #[test]

@@ -57,6 +57,11 @@ impl LeftOut {
         self.pods.get(&key.pod_uid).is_some_and(|of_pod| of_pod.files.contains(&hash(key)))
     }
 
+    /// How many pods there are, and whether there are files that were not counted.
+    pub(super) fn outline(&self) -> (usize, bool) {
+        (self.pods.len(), self.is_more)
+    }
+
     /// Whether nothing is left out.
     pub fn is_empty(&self) -> bool {
         self.count == 0

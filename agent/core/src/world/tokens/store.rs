@@ -37,8 +37,10 @@ pub(crate) struct Seen {
     /// The tokens that are tracked no more, because their pods have more than their share. The one
     /// that was observed may be among them.
     pub(crate) evicted: Vec<Tracked>,
-    /// Whether the set of tokens that are left out changed.
+    /// Whether there are other pods of which tokens are left out.
     pub(crate) left_out_changed: bool,
+    /// Whether more or fewer tokens are left out.
+    pub(crate) left_out_counted: bool,
 }
 
 impl Default for Tokens {
@@ -65,6 +67,7 @@ impl Tokens {
         let seen = self.with_restored(seen);
         let key = seen.key.clone();
         let was_left_out = self.left_out.contains(&key);
+        let outline = self.left_out.outline();
         let is_new = !self.tracked.contains_key(&key);
         let tracked =
             self.tracked.entry(key).or_insert_with_key(|key| Box::new(Tracked::new(key.clone())));
@@ -78,11 +81,14 @@ impl Tokens {
         if is_out && is_new {
             // As if it had not been seen.
             let others: Vec<_> = evicted.into_iter().filter(|other| other.key != key).collect();
-            let left_out_changed = !was_left_out || !others.is_empty();
-            return Seen { change: Change::None, evicted: others, left_out_changed };
+            let left_out_counted = !was_left_out || !others.is_empty();
+            let left_out_changed = outline != self.left_out.outline();
+            let change = Change::None;
+            return Seen { change, evicted: others, left_out_changed, left_out_counted };
         }
-        let is_back = !is_out && self.left_out.remove(&key);
-        Seen { change, left_out_changed: is_back || !evicted.is_empty(), evicted }
+        let left_out_counted = (!is_out && self.left_out.remove(&key)) || !evicted.is_empty();
+        let left_out_changed = outline != self.left_out.outline();
+        Seen { change, left_out_changed, left_out_counted, evicted }
     }
 
     /// Tracks no more what is too much: the last tokens of the pod that takes most of the room, the

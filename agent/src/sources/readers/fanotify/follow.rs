@@ -8,7 +8,7 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokenwatch_core::base::time::Monotonic;
 use tokenwatch_core::world::observation::Observation;
@@ -17,6 +17,7 @@ use tokenwatch_core::world::readers::ReaderEvent;
 use super::group::{Group, MarkError};
 use super::places::{Place, Places, Role, Seen, VolumeId};
 use super::record::{ACCESS, CREATE, ON_CHILD, ON_DIRECTORY, OPEN};
+use crate::sources::watchdog::Progress;
 use crate::{clocks, sys};
 
 /// Of a volume's root: new generations.
@@ -44,6 +45,8 @@ struct Shared {
     failed: Mutex<BTreeMap<VolumeId, (PathBuf, MarkError)>>,
     /// Events cannot be read.
     is_broken: AtomicBool,
+    /// Of the thread that reads them, once it runs.
+    progress: OnceLock<Progress>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -54,7 +57,8 @@ impl Openers {
     /// With a group that was created before CAP_SYS_ADMIN was given up.
     pub fn new(group: Group) -> Self {
         let (places, failed) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Shared { group, places, failed, is_broken: AtomicBool::new(false) }))
+        let (is_broken, progress) = (AtomicBool::new(false), OnceLock::new());
+        Self(Arc::new(Shared { group, places, failed, is_broken, progress }))
     }
 
     /// Follows the volume that is at `path` now, in whichever generations it has. Cheap for one
@@ -130,7 +134,13 @@ impl Openers {
         lock(&self.0.places).inside(volume, |generation, below, seen| {
             found |= seen.includes(after, now) && generation == directory && below == parent;
         });
-        found && !self.0.is_broken.load(Ordering::Relaxed)
+        let stands_still = || self.0.progress.get().is_some_and(|work| work.stands_still(now));
+        found && !self.0.is_broken.load(Ordering::Relaxed) && !stands_still()
+    }
+
+    /// A thread reads events from now on. While it stands still, it sees nothing.
+    pub(super) fn read_by(&self, progress: Progress) {
+        let _ = self.0.progress.set(progress); // there is one such thread
     }
 
     /// Events cannot be read, or can be read again.

@@ -24,6 +24,7 @@ use tokenwatch_core::world::observation::Observation;
 use tokio::sync::mpsc::Sender;
 
 use crate::sources::health::{Health, Source};
+use crate::sources::watchdog::Watchdog;
 
 pub use follow::Openers;
 pub use group::{Group, Refused};
@@ -43,10 +44,12 @@ pub enum Access {
 }
 
 /// Reports who opens the tokens of the followed volumes, until the receiver is dropped.
-pub async fn run(openers: Openers, observations: Sender<Observation>) {
+pub async fn run(openers: Openers, watchdog: Watchdog, observations: Sender<Observation>) {
+    let progress = watchdog.follow(Source::Openers);
+    openers.read_by(progress.clone());
     let worker = Worker::new(openers, observations.clone());
     let thread = std::thread::Builder::new().name("openers".to_owned());
-    if let Err(error) = thread.spawn(move || worker.run()) {
+    if let Err(error) = thread.spawn(move || worker.run(&progress)) {
         let reason = format!("cannot start the thread that reads fanotify events: {error}");
         if let Some(health) = Health::new(Source::Openers).update(Some(reason)) {
             let _ = observations.send(health).await; // without a receiver nobody needs it

@@ -18,6 +18,7 @@ use crate::clocks;
 use crate::proc::{OpenerProcess, ProcFs};
 use crate::sources::health::{Health, Source};
 use crate::sources::kubelets::is_kubelet;
+use crate::sources::watchdog::Progress;
 use crate::sys;
 
 /// Bytes read at once: some 200 events.
@@ -97,12 +98,14 @@ impl Worker {
     }
 
     /// Runs until the receiver is dropped.
-    pub(super) fn run(mut self) {
+    pub(super) fn run(mut self, progress: &Progress) {
         let _ = sys::ask_for_short_slices(); // a kernel that refuses attributes fewer readers
         let mut buffer = vec![0; BUFFER];
         self.report_health();
         while self.flush() {
+            progress.rest();
             self.openers.group().wait(HEARTBEAT);
+            progress.step();
             let pause = self.pace.pause(now());
             if !pause.is_zero() {
                 std::thread::sleep(pause);

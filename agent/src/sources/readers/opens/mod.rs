@@ -5,6 +5,7 @@
 //! - `held`: replaced generations that somebody holds;
 //! - `own`: the agent's own opens;
 //! - `reactions`: whether a watch that is set a moment late may have missed one;
+//! - `room`: which volumes are followed where there are too many;
 //! - `worker`, `pace`: when what is done.
 //!
 //! What the agent may have missed is reported, too: silence never means that nobody reads.
@@ -18,6 +19,7 @@ mod links;
 mod own;
 mod pace;
 mod reactions;
+mod room;
 mod spacing;
 mod volume;
 mod watches;

@@ -93,6 +93,10 @@ impl Volume {
         fanotify::VolumeId { pod_uid: self.of.pod_uid.clone(), volume: self.of.volume.clone() }
     }
 
+    pub(super) fn of(&self) -> &TokenVolume {
+        &self.of
+    }
+
     pub(super) fn id(&self) -> VolumeId {
         self.id
     }

@@ -10,13 +10,13 @@ use tokenwatch_core::base::time::{Delta, Monotonic};
 use tokenwatch_core::world::kubelet::{SyncsSeen, VolumeSync};
 use tokenwatch_core::world::observation::Observation;
 use tokenwatch_core::world::readers::ReaderEvent;
-use tokenwatch_core::world::tokens::MAX_TOKENS;
 use tokio::sync::mpsc::Sender;
 
 use super::found::Found;
 use super::instances::{Instances, VolumeId};
 use super::own::Own;
 use super::pace::Pace;
+use super::room;
 use super::volume::{Turn, Volume};
 use super::watches::{self, Event};
 use crate::clocks;
@@ -366,18 +366,21 @@ impl Worker {
     /// Sets the watches of those volumes that are chosen.
     fn set_watches(&mut self, is_chosen: impl Fn(&Volume) -> bool) {
         let error = self.instances.as_ref().err().cloned();
-        self.volumes.values().filter(|volume| is_chosen(volume)).for_each(|it| self.attribute(it));
+        let crowded = room::crowded(self.volumes.iter().map(|(id, volume)| (*id, volume.of())));
+        let may = |volume: &Volume| !crowded.contains(&volume.id());
+        let chosen = self.volumes.values().filter(|volume| is_chosen(volume) && may(volume));
+        chosen.for_each(|volume| self.attribute(volume));
         if let Some(error) = &error {
             for volume in self.volumes.values_mut().filter(|volume| is_chosen(volume)) {
                 volume.fail(error, &mut self.out.waiting);
             }
         }
-        let mut count = 0;
         self.each(|volume, turn| {
-            count += 1;
-            if is_chosen(volume) {
-                let may = if count > MAX_TOKENS { Err(too_many()) } else { Ok(()) };
-                let followed = may.and_then(|()| volume.follow(turn));
+            if !may(volume) {
+                volume.leave(turn.instances);
+                volume.fail(&room::too_many(volume.of()), turn.out);
+            } else if is_chosen(volume) {
+                let followed = volume.follow(turn);
                 followed.unwrap_or_else(|error| volume.fail(&error, turn.out));
             }
         });
@@ -416,10 +419,6 @@ enum Reading {
     More,
     /// Events were lost.
     Lost,
-}
-
-fn too_many() -> WatchError {
-    WatchError::Other(format!("the agent follows the readers of {MAX_TOKENS} volumes at most"))
 }
 
 /// Waits until one of these is readable. Returns whether the first is.

@@ -22,6 +22,8 @@ const NEEDS_ROOT: &str =
 const NEEDS_PROPAGATION: &str = "kubelet has mounted this volume, and the agent's mount namespace \
                                  does not have the mount; set mountPropagation: HostToContainer \
                                  on the agent's hostPath mount of the kubelet root";
+const TOO_MANY: &str = "it follows only some of the files there, because there are more, or deeper \
+                        directories, than its share of those that an agent follows";
 
 /// Everything that looks hidden now. Spots below a hidden root are left out.
 pub(in crate::sources::volumes) fn all(scanner: &Scanner) -> Vec<BlindSpot> {
@@ -76,6 +78,7 @@ fn hidden_volume(
         Suspicion::Empty => unmounted(&at, volume)?,
         Suspicion::Directory(errno) => unreadable(errno),
         Suspicion::Files(errno) => unreadable_files(errno),
+        Suspicion::TooMany => TOO_MANY.to_owned(),
     };
     let directory = at.join(PROJECTED).join(volume);
     Some(spot(&names::text(&pod.name), &names::text(volume), &directory, reason))

@@ -38,6 +38,8 @@ pub(super) struct Scan<'a> {
     pub(super) reader: &'a mut Reader,
     pub(super) moment: Moment,
     pub(super) reports: Reports<'a>,
+    /// The most files that may be followed.
+    pub(super) most: usize,
 }
 
 /// Which volume it is.

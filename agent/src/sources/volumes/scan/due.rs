@@ -40,6 +40,21 @@ impl<'a> Due<'a> {
         self.paths().chain(accused).chain(own).map(Path::to_owned).collect()
     }
 
+    /// Leaves so many of the files of the volume: first those that take the place of a token, then
+    /// those that are likeliest to be one. Returns whether there are more.
+    pub(super) fn keep_most(self, paths: &mut Vec<PathBuf>, most: usize) -> bool {
+        if paths.len() <= most {
+            return false;
+        }
+        let due = self.tokens();
+        paths.sort_by_cached_key(|path| {
+            let rank = layout::token_rank(self.owner.volume, path).unwrap_or(u8::MAX);
+            (!due.contains(path), rank, path.clone())
+        });
+        paths.truncate(most);
+        true
+    }
+
     /// Those that are not among the files of the volume. Of kubelet's own volume also the token
     /// that nobody has seen yet, if what kubelet writes beside it is there.
     pub(super) fn absent(self, paths: &[PathBuf]) -> Vec<PathBuf> {
@@ -49,5 +64,25 @@ impl<'a> Due<'a> {
         let is_absent = |due: &&Path| !paths.iter().any(|path| path == due);
         let absent: BTreeSet<&Path> = due.filter(is_absent).collect();
         absent.into_iter().map(Path::to_owned).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_too_many_files_the_tokens_stay() {
+        let known = Entry::new("zz".into(), true);
+        let due = Due { entries: &[known], lost: &[], owner: Owner::named("pod", "vol") };
+        let all = ["a", "b", "zz", "my-token", "c", "token"];
+        // What is known to be a token, then what is called like one, then the first names.
+        let table = [(6, &["a", "b", "zz", "my-token", "c", "token"][..]), (1, &["zz"])];
+        let more = [(3, &["zz", "token", "my-token"][..]), (4, &["zz", "token", "my-token", "a"])];
+        for (most, expected) in table.into_iter().chain(more) {
+            let mut paths = all.map(PathBuf::from).to_vec();
+            assert_eq!(due.keep_most(&mut paths, most), most < all.len());
+            assert_eq!(paths, expected.iter().map(PathBuf::from).collect::<Vec<_>>(), "{most}");
+        }
     }
 }

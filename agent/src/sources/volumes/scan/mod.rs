@@ -15,6 +15,7 @@ mod generation;
 pub(super) mod held_back;
 mod opened;
 mod pod;
+mod room;
 pub(super) mod secrets;
 mod shown;
 mod stamps;
@@ -258,7 +259,9 @@ impl Scanner {
 
     /// Removes a pod that does not exist any more, and reports its tokens as gone.
     pub fn remove_pod(&mut self, pod: &PodId, out: &mut Vec<Observation>) {
-        self.pods.remove(pod).unwrap_or_default().remove(pod, out);
+        let removed = self.pods.remove(pod).unwrap_or_default();
+        self.tools.room.changed(removed.files(), 0);
+        removed.remove(pod, out);
     }
 
     /// The directory of a pod.
@@ -333,10 +336,7 @@ impl Scanner {
 
     /// What was not scanned since the last call, apart from roots.
     pub fn problems(&mut self) -> Vec<String> {
-        let limit = self.tools.own_limit.take().map(own_limit_reached);
-        let incomplete = self.all().filter(|(_, _, volume)| volume.is_truncated());
-        let incomplete = incomplete.map(|(pod, name, _)| truncated(pod, name));
-        limit.into_iter().chain(incomplete).collect()
+        self.tools.own_limit.take().map(own_limit_reached).into_iter().collect()
     }
 }
 
@@ -349,14 +349,6 @@ fn own_limit_reached(errno: Errno) -> String {
         "the agent reached one of its own resource limits: {} ({errno:?}); raise its limit of open \
          files (LimitNOFILE) or of memory",
         errno.desc()
-    )
-}
-
-fn truncated(pod: &PodId, volume: &OsStr) -> String {
-    format!(
-        "volume {} of pod {} has more files, or deeper directories, than the agent scans",
-        volume.to_string_lossy(),
-        pod.name.to_string_lossy()
     )
 }
 

@@ -44,6 +44,11 @@ impl Pod {
         self.volumes.values().map(|volume| volume.tokens()).sum()
     }
 
+    /// Number of files that are followed.
+    pub(super) fn files(&self) -> usize {
+        self.volumes.values().map(|volume| volume.files()).sum()
+    }
+
     /// The Secret-based tokens in its Secret volumes.
     pub(super) fn secrets(&self) -> &SecretVolumes {
         &self.secrets
@@ -183,9 +188,14 @@ impl Pod {
         let expected = all.of(&pod_uid, &volume);
         let owner = Owner { pod_uid: &pod_uid, volume: &volume, expected };
         let reports = Reports { owner, out, directory: None };
-        let mut scan = Scan { reader: &mut turn.tools.reader, moment: turn.moment, reports };
+        let before = self.files();
+        let others = before - self.volumes.get(name).map_or(0, |volume| volume.files());
+        let most = turn.tools.room.of_volume(before, others);
+        let (reader, moment) = (&mut turn.tools.reader, turn.moment);
+        let mut scan = Scan { reader, moment, reports, most };
         let outcome = self.outcome(name, parent, &mut scan);
         self.apply(name, outcome, &mut scan.reports);
+        turn.tools.room.changed(before, self.files());
         turn.tools.noted(outcome)
     }
 

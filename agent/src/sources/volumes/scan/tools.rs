@@ -8,6 +8,7 @@ use tokenwatch_core::base::time::Reading;
 
 use super::VolumeOutcome;
 use super::opened::is_own_limit;
+use super::room::Room;
 use super::stamps::{ClockEras, Moment};
 use crate::sources::expected::{Expected, ExpectedTokens};
 use crate::sources::tokens::Reader;
@@ -22,6 +23,7 @@ pub(super) struct Tools {
     now: fn() -> Reading,
     /// The last error that was due to a limit of the agent itself.
     pub(super) own_limit: Option<Errno>,
+    pub(super) room: Room,
     /// Where a token should be, and as it was at the last refresh.
     shared: ExpectedTokens,
     pub(super) expected: Arc<Expected>,
@@ -35,6 +37,7 @@ impl Tools {
             eras: ClockEras::default(),
             now,
             own_limit: None,
+            room: Room::default(),
             shared: ExpectedTokens::default(),
             expected: Arc::default(),
         }

@@ -67,6 +67,8 @@ pub(super) enum Suspicion {
     Directory(Errno),
     /// None of its files that may be tokens can be read.
     Files(Errno),
+    /// It has more files than are followed.
+    TooMany,
 }
 
 impl Volume {
@@ -75,9 +77,9 @@ impl Volume {
         self.entries.iter().filter(|entry| entry.is_token()).count()
     }
 
-    /// Whether it has more files than are scanned.
-    pub(super) fn is_truncated(&self) -> bool {
-        self.is_truncated
+    /// Number of files that are followed.
+    pub(super) fn files(&self) -> usize {
+        self.entries.len()
     }
 
     /// Whether it was read since the last call.
@@ -133,6 +135,7 @@ impl Volume {
         match self.error {
             Some(errno) => Some(Suspicion::Directory(errno)),
             None if self.entries.is_empty() => self.lost.is_empty().then_some(Suspicion::Empty),
+            None if self.is_truncated => Some(Suspicion::TooMany),
             None if self.tokens() > 0 => None,
             None => unreadable().map(Suspicion::Files),
         }
@@ -311,6 +314,7 @@ impl Volume {
         let can_tell = is_written && !found.is_truncated;
         let absent = if can_tell { due.absent(&paths) } else { Vec::new() };
         paths.extend_from_slice(&absent);
+        self.is_truncated |= due.keep_most(&mut paths, scan.most);
         paths.sort_unstable();
         self.set_entries(paths, scan);
         for entry in &mut self.entries {

@@ -20,6 +20,8 @@ pub(super) enum FileEvent {
     Mounts,
     /// Tokens are expected at other paths.
     Expected,
+    /// The process was stopped, or the machine slept.
+    Resumed,
     /// Events were lost: see [`EventQueue::take_loss`].
     Lost,
     /// The thread has to stop.

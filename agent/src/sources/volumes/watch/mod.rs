@@ -84,11 +84,18 @@ pub async fn run(config: FilesConfig, observations: Sender<Observation>) {
     let (events, inbox) = EventQueue::new();
     let _stop_when_dropped = Stopper(events.clone());
     let (queue, out, expected) = (events.clone(), observations.clone(), config.expected.clone());
+    let watchdog = config.watchdog.clone();
     let started = start_thread(move || Worker::new(config, queue, inbox, out).run());
     if let Err(error) = started {
         return report_no_thread(&error, &observations).await;
     }
-    let followed = async { tokio::join!(follow(&expected, &events), mounts::follow(&events)) };
+    let followed = async {
+        tokio::join!(
+            follow(&expected, &events),
+            resume(&watchdog, &events),
+            mounts::follow(&events)
+        )
+    };
     tokio::select! {
         () = observations.closed() => {}
         _ = followed => {}
@@ -100,6 +107,14 @@ async fn follow(expected: &ExpectedTokens, events: &EventQueue) {
     loop {
         expected.changed().await;
         events.push(FileEvent::Expected);
+    }
+}
+
+/// Passes on that everything has to be read again. Never ends.
+async fn resume(watchdog: &Watchdog, events: &EventQueue) {
+    loop {
+        watchdog.again().await;
+        events.push(FileEvent::Resumed);
     }
 }
 

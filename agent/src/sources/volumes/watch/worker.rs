@@ -44,6 +44,8 @@ pub(super) struct Worker {
     /// Why events were lost since the last rescan started.
     loss: Option<&'static str>,
     progress: Progress,
+    /// What the running rescan reads everything for.
+    reads: u64,
 }
 
 /// Observations of one turn of the thread, and the health of its two sources.
@@ -115,6 +117,7 @@ impl Worker {
             pending: PendingVolumes::default(),
             rescan: Rescan::default(),
             loss: None,
+            reads: 0,
         }
     }
 
@@ -196,7 +199,7 @@ impl Worker {
                     targets.extend(new);
                 }
                 FileEvent::Mounts => mounts = true,
-                FileEvent::Expected => self.rescan.schedule_early(),
+                FileEvent::Expected | FileEvent::Resumed => self.rescan.schedule_early(),
                 FileEvent::Lost | FileEvent::Stop => {}
             }
         }
@@ -356,6 +359,7 @@ impl Worker {
     }
 
     fn start_rescan(&mut self) {
+        self.reads = self.progress.begins_to_read();
         self.rescan.start(now());
         self.add_new_roots();
         self.reset_watches();
@@ -400,6 +404,7 @@ impl Worker {
         self.unseen.rescanned(&self.scanner, &mut self.out.waiting);
         self.out.files((!problems.is_empty()).then_some(degraded));
         self.update_unseen();
+        self.progress.has_read(self.reads);
         self.config.rescanned.notify_one();
     }
 
