@@ -130,7 +130,8 @@ names! {
         FINDING_SEVERITY = "tokenwatch.finding.severity";
         #[doc = "Id of the cause, if other nodes may have it, too. The same on each of them."]
         CAUSE_ID = "tokenwatch.cause.id";
-        #[doc = "Time when the finding begins to have an impact, RFC 3339."]
+        #[doc = "Time when requests start to fail, RFC 3339. Of a token whose expiry is extended, \
+            when it goes stale; of one that is not valid yet, when requests stop failing."]
         FINDING_DEADLINE = "tokenwatch.finding.deadline";
         #[doc = "What to do, as a sentence."]
         FINDING_REMEDY = "tokenwatch.finding.remedy";

@@ -187,7 +187,7 @@ pub struct Finding {
     /// of the diagnosis.
     pub summary: String,
     /// When requests start to fail, if that is known. For a token that is not valid yet, when they
-    /// stop failing.
+    /// stop failing. For one whose expiry is extended, when it goes stale.
     pub deadline: Option<Wall>,
     /// The facts behind it.
     pub evidence: Attributes,

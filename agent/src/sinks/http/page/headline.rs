@@ -123,6 +123,6 @@ mod tests {
             let named: Vec<_> = names.into_iter().filter(|name| text.contains(name)).collect();
             assert_eq!(named, Vec::from_iter(expected), "{what}: {text}");
         }
-        assert!(worst(&troubled()).contains("requests fail since"));
+        assert!(worst(&troubled()).contains("deadline passed"));
     }
 }

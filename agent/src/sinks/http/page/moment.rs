@@ -56,9 +56,9 @@ impl Moment {
         let is_ahead = self.at() > now;
         match self {
             Self::Deadline(_) if is_ahead => format!(", requests fail {away}"),
-            Self::Deadline(_) => format!(", requests fail since {away}"),
+            Self::Deadline(_) => format!(", deadline passed {away}"),
             Self::Stale(_) if is_ahead => format!(", goes stale {away}"),
-            Self::Stale(_) => format!(", stale since {away}"),
+            Self::Stale(_) => format!(", went stale {away}"),
             Self::ValidFrom(at) => format!(", requests fail until {}", at.clock_time()),
         }
     }
@@ -82,9 +82,9 @@ mod tests {
         let stale = token_of("d", 3_700, 31_536_000, Some(3_607));
         let table = [
             (&plain, Code::RotationStalled, "deadline", ", requests fail in 5m 00s"),
-            (&expired, Code::Expired, "deadline", ", requests fail since 1m 40s ago"),
+            (&expired, Code::Expired, "deadline", ", deadline passed 1m 40s ago"),
             (&extended, Code::RotationStalled, "stale from", ", goes stale in 5m 07s"),
-            (&stale, Code::RotationStalled, "stale from", ", stale since 1m 33s ago"),
+            (&stale, Code::RotationStalled, "stale from", ", went stale 1m 33s ago"),
             (&plain, Code::NotYetValid, "valid from", ", requests fail until 08:05:00"),
         ];
         for (token, code, name, words) in table {
