@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use tokenwatch_core::base::time::Delta;
 
-use super::check::{Asked, Namespace};
+use super::check::{Namespace, Options};
 #[cfg(feature = "demo")]
 use super::flags::Exporting;
 use super::flags::{ClockOnly, Everything, Flags, OneToken, ReadersOnly, Scope, SingleScan};
@@ -198,7 +198,7 @@ Exit status: 0; 2 unknown shell.")]
     Completion {
         /// The shell
         #[arg(value_enum, value_name = "SHELL")]
-        shell: clap_complete::Shell,
+        shell: Shell,
     },
 
     /// Print the manual page of a command, for man(1)
@@ -225,6 +225,17 @@ Exit status: 0.")]
         #[arg(short, long, value_enum, default_value = "text")]
         output: TextOrJson,
     },
+}
+
+/// The shells of people who look at nodes. Each other one would make the program larger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Shell {
+    /// GNU Bash, with bash-completion.
+    Bash,
+    /// fish.
+    Fish,
+    /// Z shell.
+    Zsh,
 }
 
 #[derive(Debug, Subcommand)]
@@ -328,8 +339,8 @@ pub(super) struct CheckArguments {
 
 impl CheckArguments {
     /// What is asked for beside the look itself.
-    pub(super) fn asked(&self) -> Asked {
-        Asked {
+    pub(super) fn options(&self) -> Options {
+        Options {
             looking: self.readers.then_some(self.look.span),
             token_review: self.token_review,
             limit: self.time_limit,

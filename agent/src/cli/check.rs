@@ -80,7 +80,7 @@ pub(super) struct Checked {
 
 /// What is asked for beside the look itself.
 #[derive(Clone, Debug)]
-pub(super) struct Asked {
+pub(super) struct Options {
     /// How long to look at readers, if they are asked for.
     pub(super) looking: Option<Delta>,
     /// Whether to ask the API server about each token.
@@ -93,18 +93,18 @@ pub(super) struct Asked {
 
 /// A look at the node, with what it depends on.
 #[derive(Clone, Debug)]
-pub(super) struct Look<'a> {
+pub(super) struct Inspection<'a> {
     pub(super) settings: &'a Settings,
     pub(super) environment: &'a Environment,
-    pub(super) asked: Asked,
+    pub(super) options: Options,
 }
 
 /// Checks the node and prints the result; the exit status.
-pub(super) async fn report(look: Look<'_>, output: TableOrJson) -> u8 {
-    match look.check_all(None).await {
+pub(super) async fn report(inspection: Inspection<'_>, output: TableOrJson) -> u8 {
+    match inspection.check_all(None).await {
         Ok(checked) => {
             let status = checked.exit_code();
-            let layout = Layout::for_stdout(look.environment);
+            let layout = Layout::for_stdout(inspection.environment);
             match output {
                 TableOrJson::Table => print(&render::table(&checked, layout), status),
                 TableOrJson::Json => print_json(&render::json(&checked), status),
@@ -180,19 +180,19 @@ struct Scanned {
     round: Round,
 }
 
-impl Look<'_> {
+impl Inspection<'_> {
     /// Everything that is asked for. `round` has answers of the time servers that are new enough.
     async fn check_all(&self, round: Option<Round>) -> Result<Checked, CheckError> {
-        let (settings, environment, asked) = (self.settings, self.environment, &self.asked);
+        let (settings, environment, options) = (self.settings, self.environment, &self.options);
         let (engine, mut checked) =
-            looked_with(round, (settings, environment), asked.limit).await?;
-        if let Some(namespace) = &asked.namespace {
+            looked_with(round, (settings, environment), options.limit).await?;
+        if let Some(namespace) = &options.namespace {
             checked.keep(namespace);
         }
-        if asked.token_review {
+        if options.token_review {
             checked.reviews = Some(reviews::of(settings, environment, &engine, &checked).await);
         }
-        if let Some(span) = asked.looking {
+        if let Some(span) = options.looking {
             self.add_readers(&mut checked, span).await;
         }
         Ok(checked)
@@ -201,7 +201,7 @@ impl Look<'_> {
     async fn add_readers(&self, checked: &mut Checked, span: Delta) {
         let wanted = readers::Asked { pod: None, span };
         match readers::find(self.settings, self.environment, wanted).await {
-            Ok(found) => checked.readers = Some(self.asked.of_namespace(found)),
+            Ok(found) => checked.readers = Some(self.options.of_namespace(found)),
             Err(error) => checked.problems.push(format!("readers: {error}")),
         }
     }

@@ -92,14 +92,14 @@ fn run_command(
             )
         }
         Command::Check(it) => {
-            let (asked, output, watch) = (it.asked(), it.output, it.watch);
+            let (options, output, watch) = (it.options(), it.output, it.watch);
             let settings = sources.as_for_run(it.settings.given())?.settings;
-            let look = check::Look { settings: &settings, environment, asked };
+            let inspection = check::Inspection { settings: &settings, environment, options };
             match watch {
                 Some(every) => {
-                    on_threads(Needs::Command, Box::pin(check::watch(look, output, every)))
+                    on_threads(Needs::Command, Box::pin(check::watch(inspection, output, every)))
                 }
-                None => on_threads(Needs::Command, Box::pin(check::report(look, output))),
+                None => on_threads(Needs::Command, Box::pin(check::report(inspection, output))),
             }
         }
         Command::Readers(it) => {

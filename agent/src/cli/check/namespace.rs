@@ -6,7 +6,7 @@ use std::str::FromStr;
 use tokenwatch_core::base::text::shown;
 use tokenwatch_core::findings::Subject;
 
-use super::{Asked, Checked};
+use super::{Checked, Options};
 use crate::cli::readers::Found;
 
 /// Longest name of a namespace (RFC 1123 label).
@@ -78,7 +78,7 @@ impl Checked {
     }
 }
 
-impl Asked {
+impl Options {
     /// The readers of the namespace that is asked for.
     pub(super) fn of_namespace(&self, found: Found) -> Found {
         match &self.namespace {

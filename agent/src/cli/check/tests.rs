@@ -1,6 +1,7 @@
 //! A node with every kind of token at a fixed moment, as `check` shows it.
 
 use serde_json::Value;
+use tokenwatch_core::findings::Subject;
 use tokenwatch_core::world::observation::{FileContent, FileSeen};
 use tokenwatch_core::world::tokens::{Claims, ObjectRef, TokenKey};
 
@@ -120,4 +121,28 @@ fn an_unreadable_root_is_not_healthy() {
             && table.ends_with("in what could be read\n"),
         "{table}"
     );
+}
+
+/// What concerns the whole node, and a pod whose namespace is not known, may concern every one.
+#[test]
+fn one_namespace_keeps_what_may_concern_it() {
+    let mut checked = checked(node());
+    let subject = Subject::Node { node: "node-1".into() };
+    let of_node = Finding { subject, ..checked.findings[0].clone() };
+    checked.findings.push(of_node);
+    let all = (checked.tokens.len(), checked.findings.len());
+    checked.keep(&"shop".parse().unwrap());
+    assert_eq!((checked.tokens.len(), checked.findings.len()), all);
+    assert!(checked.problems.is_empty());
+
+    checked.keep(&"bank".parse().unwrap());
+    let kept: Vec<_> =
+        checked.findings.iter().map(|finding| (finding.code.as_str(), &finding.subject)).collect();
+    assert_eq!(kept.len(), 3, "{kept:?}");
+    assert!(kept.iter().any(|(_, subject)| matches!(subject, Subject::Node { .. })));
+    assert!(kept.iter().any(|(code, _)| *code == "token.malformed"));
+    assert!(checked.tokens.is_empty() && !checked.problems.is_empty());
+    assert_eq!(checked.exit_code(), 1);
+    checked.findings.clear();
+    assert_eq!(checked.exit_code(), INCOMPLETE, "no all-clear for a namespace without tokens");
 }

@@ -5,7 +5,7 @@ use std::io::IsTerminal as _;
 use tokenwatch_core::base::time::Delta;
 use tokenwatch_core::world::clocks::Round;
 
-use super::{CheckError, Checked, INCOMPLETE, Look, render};
+use super::{CheckError, Checked, INCOMPLETE, Inspection, render};
 use crate::cli::output::{Layout, NOT_WRITTEN, TableOrJson, Written, print_error, write};
 use crate::clocks;
 use crate::setup::stop_signal;
@@ -19,8 +19,12 @@ const ROUND_AGE: Delta = Delta::from_secs(1_024);
 const CLEAR: &str = "\x1b[H\x1b[2J\x1b[3J";
 
 /// Looks every `every`; the exit status of the last look.
-pub(in crate::cli) async fn report(look: Look<'_>, output: TableOrJson, every: Delta) -> u8 {
-    let mut watch = Watch { look, output, status: INCOMPLETE, round: None };
+pub(in crate::cli) async fn report(
+    inspection: Inspection<'_>,
+    output: TableOrJson,
+    every: Delta,
+) -> u8 {
+    let mut watch = Watch { inspection, output, status: INCOMPLETE, round: None };
     tokio::select! {
         () = stop_signal() => watch.status,
         status = watch.run(every) => status,
@@ -28,7 +32,7 @@ pub(in crate::cli) async fn report(look: Look<'_>, output: TableOrJson, every: D
 }
 
 struct Watch<'a> {
-    look: Look<'a>,
+    inspection: Inspection<'a>,
     output: TableOrJson,
     /// The exit status of the last look.
     status: u8,
@@ -40,9 +44,9 @@ impl Watch<'_> {
     /// Ends when nobody reads any more.
     async fn run(&mut self, every: Delta) -> u8 {
         loop {
-            let looked = self.look.check_all(self.round.take()).await;
+            let looked = self.inspection.check_all(self.round.take()).await;
             self.status = looked.as_ref().map_or(INCOMPLETE, Checked::exit_code);
-            match shown(&looked, &self.look, self.output) {
+            match self.shown(&looked) {
                 Written::Whole => {}
                 Written::Closed => return self.status,
                 Written::Failed => return NOT_WRITTEN,
@@ -51,25 +55,24 @@ impl Watch<'_> {
             tokio::time::sleep(every.to_std()).await;
         }
     }
+
+    fn shown(&self, looked: &Result<Checked, CheckError>) -> Written {
+        let layout = Layout::for_stdout(self.inspection.environment);
+        match (looked, self.output) {
+            (Ok(checked), TableOrJson::Json) => write(&format!("{}\n", render::json(checked))),
+            (Ok(checked), TableOrJson::Table) => write(&screen(&render::table(checked, layout))),
+            (Err(error), _) => {
+                print_error(&error.to_string());
+                Written::Whole
+            }
+        }
+    }
 }
 
 /// Whether these answers are used again. Where none came, the next look asks again.
 fn is_kept(round: &Round) -> bool {
     let has_answer = round.exchanges.iter().any(|exchange| exchange.result.is_ok());
     has_answer && clocks::now().monotonic - round.ended.monotonic < ROUND_AGE
-}
-
-fn shown(looked: &Result<Checked, CheckError>, look: &Look<'_>, output: TableOrJson) -> Written {
-    match (looked, output) {
-        (Ok(checked), TableOrJson::Json) => write(&format!("{}\n", render::json(checked))),
-        (Ok(checked), TableOrJson::Table) => {
-            write(&screen(&render::table(checked, Layout::for_stdout(look.environment))))
-        }
-        (Err(error), _) => {
-            print_error(&error.to_string());
-            Written::Whole
-        }
-    }
 }
 
 /// The table alone on a terminal; in a file, one after the other.
