@@ -3,7 +3,7 @@
 use super::otlp::{self, Identity, OwnOtlp};
 use super::{Flag, Given, SETTINGS, Setting, effective, read};
 use crate::environment::Environment;
-use crate::fuzzed::assert_no_signature;
+use crate::fuzzed::assert_shown_without_signature;
 
 /// Parts of an input: between zero bytes. The first is the file, then come `--flag=value` and
 /// `NAME=value`.
@@ -15,7 +15,7 @@ pub(crate) fn config(bytes: &[u8]) {
     let flags = assigned.iter().filter_map(|(name, value)| flag(name, value)).collect();
     let variables = assigned.iter().copied().filter(|(name, _)| !name.starts_with("--"));
     let shown = outputs(file, &Environment::of(variables), flags);
-    assert_no_signature(bytes, &shown);
+    assert_shown_without_signature(bytes, &shown); // as `streams` prints it
 }
 
 fn flag(name: &str, value: &str) -> Option<Flag> {

@@ -16,7 +16,7 @@ mod verdicts;
 use crate::{config, discovery, kubernetes, proc, sinks, sources, state_file};
 
 pub(crate) use folder::Folder;
-pub(crate) use secrets::{assert_no_signature, assert_no_token};
+pub(crate) use secrets::{assert_no_signature, assert_no_token, assert_shown_without_signature};
 pub(crate) use verdicts::assert_verdicts;
 
 /// An entry point.

@@ -1,6 +1,6 @@
 //! That no byte of a token leaves a parser.
 
-use tokenwatch_core::base::secrecy::looks_like_a_token;
+use tokenwatch_core::base::secrecy::{looks_like_a_token, redacted};
 
 /// Shortest signature that is looked for: half of the shortest that an algorithm of JSON Web Tokens
 /// has (32 bytes, RFC 7518 section 3.2). A shorter text may be there by chance.
@@ -10,6 +10,12 @@ const SHORTEST: usize = 22;
 pub(crate) fn assert_no_token(input: &[u8], shown: &str) {
     assert!(!looks_like_a_token(shown), "what is shown looks like a token: {shown}");
     assert_no_signature(input, shown);
+}
+
+/// Nothing that is shown of `value` is the signature of a token in `input`: a name from outside may
+/// be anything, and every way out replaces what looks like a token in it.
+pub(crate) fn assert_shown_without_signature(input: &[u8], value: &str) {
+    assert_no_signature(input, &redacted(value));
 }
 
 /// Nothing in `shown` is the signature of a token in `input`. A text that also stands elsewhere in

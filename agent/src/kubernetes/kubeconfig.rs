@@ -1,13 +1,18 @@
 //! Kubeconfig files: read, and refused where the agent cannot or will not use them.
 
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use kube::Config;
 use kube::config::{AuthInfo, Cluster, Context, KubeConfigOptions, Kubeconfig};
 use tokenwatch_core::base::text::shown;
+use zeroize::Zeroizing;
 
 use super::ConfigError;
-use crate::regular_file;
+use crate::regular_file::{self, Links};
+
+/// Largest kubeconfig: what a Secret can hold.
+const MAX_BYTES: u64 = 1 << 20;
 
 /// The client's configuration from the current context of a kubeconfig.
 pub(super) async fn config(file: &Path) -> Result<Config, ConfigError> {
@@ -47,14 +52,58 @@ pub(super) fn server(file: &Path) -> Option<String> {
     self::cluster(&kubeconfig, cluster).ok()?.server.clone()
 }
 
-/// Reads a file and checks its current context.
+/// Reads a file and checks its current context. Not with kube's own function: that panics at UTF-16
+/// that is cut within a character, and reads a file of any size.
 pub(super) fn read(file: &Path) -> Result<Kubeconfig, ConfigError> {
-    readable(file)?;
-    let kubeconfig =
-        Kubeconfig::read_from(file).map_err(|_| ConfigError::NotKubeconfig(file.to_owned()))?;
+    let bytes = bytes(file).map_err(|error| ConfigError::unreadable(file, &error))?;
+    let parsed = text(&bytes).and_then(|text| Kubeconfig::from_yaml(&text).ok());
+    let mut kubeconfig = parsed.ok_or_else(|| ConfigError::NotKubeconfig(file.to_owned()))?;
+    resolve(&mut kubeconfig, file);
     match check(&kubeconfig) {
         Ok(()) => Ok(kubeconfig),
         Err(reason) => Err(ConfigError::Unsuitable { path: file.to_owned(), reason }),
+    }
+}
+
+/// The bytes of a file of a usual size.
+fn bytes(file: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    regular_file::open(file, Links::Follow)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(io::Error::other("it is larger than 1 MiB"));
+    }
+    Ok(bytes)
+}
+
+/// UTF-8 with or without a mark, or UTF-16 as PowerShell writes it; none if it is neither.
+fn text(bytes: &[u8]) -> Option<Zeroizing<String>> {
+    let text = match bytes {
+        [0xff, 0xfe, rest @ ..] => wide(u16::from_le_bytes, rest)?,
+        [0xfe, 0xff, rest @ ..] => wide(u16::from_be_bytes, rest)?,
+        [0xef, 0xbb, 0xbf, rest @ ..] | rest => str::from_utf8(rest).ok()?.to_owned(),
+    };
+    Some(Zeroizing::new(text))
+}
+
+fn wide(from: fn([u8; 2]) -> u16, bytes: &[u8]) -> Option<String> {
+    let (pairs, rest) = bytes.as_chunks::<2>();
+    let units = pairs.iter().map(|pair| from(*pair));
+    char::decode_utf16(units).collect::<Result<String, _>>().ok().filter(|_| rest.is_empty())
+}
+
+/// A relative path is one from the folder of the kubeconfig, as for kubectl.
+fn resolve(kubeconfig: &mut Kubeconfig, file: &Path) {
+    let clusters = kubeconfig.clusters.iter_mut().filter_map(|named| named.cluster.as_mut());
+    let authorities = clusters.map(|cluster| &mut cluster.certificate_authority);
+    let users = kubeconfig.auth_infos.iter_mut().filter_map(|named| named.auth_info.as_mut());
+    let of_users = users.flat_map(|user| {
+        [&mut user.client_certificate, &mut user.client_key, &mut user.token_file]
+    });
+    for path in authorities.chain(of_users).flatten() {
+        let folder = file.parent().unwrap_or(Path::new(""));
+        if let Some(absolute) = folder.join(&*path).to_str() {
+            absolute.clone_into(path);
+        }
     }
 }
 
@@ -106,4 +155,56 @@ fn unsuitable(cluster: &Cluster, user: &AuthInfo) -> Option<&'static str> {
         return Some(UNVERIFIED);
     }
     cluster.proxy_url.is_some().then_some("proxy-url is not supported")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "current-context: c\nclusters: [{name: o, cluster: {server: 'https://a', \
+                        certificate-authority: ca.crt}}]\ncontexts: [{name: c, context: {cluster: \
+                        o, user: u}}]\nusers: [{name: u, user: {tokenFile: /run/token, client-key: \
+                        keys/k}}]\n";
+
+    fn read_from(bytes: &[u8]) -> (tempfile::TempDir, Result<Kubeconfig, ConfigError>) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config");
+        std::fs::write(&file, bytes).unwrap();
+        (folder, read(&file))
+    }
+
+    fn utf_16(text: &str) -> Vec<u8> {
+        "\u{feff}".encode_utf16().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect()
+    }
+
+    #[test]
+    fn a_relative_path_is_one_from_the_folder_of_the_kubeconfig() {
+        let (folder, read) = read_from(TEXT.as_bytes());
+        let kubeconfig = read.unwrap();
+        let authority = kubeconfig.clusters[0].cluster.as_ref().unwrap();
+        let user = kubeconfig.auth_infos[0].auth_info.as_ref().unwrap();
+        let below = |name: &str| Some(folder.path().join(name).display().to_string());
+        assert_eq!(authority.certificate_authority, below("ca.crt"));
+        assert_eq!(user.client_key, below("keys/k"));
+        assert_eq!(user.token_file.as_deref(), Some("/run/token"));
+    }
+
+    #[test]
+    fn every_encoding_is_read_or_refused() {
+        let big_endian: Vec<u8> =
+            utf_16(TEXT).as_chunks::<2>().0.iter().flat_map(|[a, b]| [*b, *a]).collect();
+        let marked = format!("\u{feff}{TEXT}").into_bytes();
+        for bytes in [utf_16(TEXT), big_endian, marked] {
+            assert!(read_from(&bytes).1.is_ok(), "{bytes:?}");
+        }
+        let mut cut_off = utf_16(TEXT);
+        cut_off.pop();
+        let table = [cut_off, b"\xff\xfe\x00".to_vec(), b"\xff".to_vec(), b"a: \xff".to_vec()];
+        for bytes in table {
+            let refused = read_from(&bytes).1;
+            assert!(matches!(refused, Err(ConfigError::NotKubeconfig(_))), "{bytes:?}");
+        }
+        let large = read_from(&vec![b' '; (1 << 20) + 1]).1;
+        assert!(matches!(large, Err(ConfigError::Unreadable { .. })), "{large:?}");
+    }
 }
