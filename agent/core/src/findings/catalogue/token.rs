@@ -97,11 +97,11 @@ pub(super) const MISSING: Entry = Entry {
             kubelet no longer renews the token in it.",
     found_by: "A volume has files and not the token that belongs in it: that of kubelet's own \
             volume (kube-api-access-*), or one that it held before. Or a volume that held a token \
-            is empty. Or the spec of a pod has a serviceAccountToken source, and the agent finds no \
-            token at its path (needs access to the Kubernetes API). The agent waits at least ten \
-            seconds, ten minutes while the pod starts, and five minutes after the machine started. \
-            Without access to the API, one finding about the node lists volumes that were empty \
-            from the start.",
+            is empty. Or the spec of a pod has a serviceAccountToken source, and the agent finds \
+            no token at its path (needs access to the Kubernetes API). The agent waits at least \
+            ten seconds, ten minutes while the pod starts, and five minutes after the machine \
+            started. Without access to the API, one finding about the node lists volumes that \
+            were empty from the start.",
     severity: "critical for a pod that runs; warning if the container with the token waits, or if \
             the agent does not know whether the pod runs; info for volumes that may be leftovers",
     action: "Look for MountVolume.SetUp errors in kubelet's log and for FailedMount events of the \

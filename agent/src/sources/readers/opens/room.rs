@@ -32,8 +32,8 @@ pub(super) fn crowded<'a>(
 /// Why a volume of this pod is not followed.
 pub(super) fn too_many(volume: &TokenVolume) -> WatchError {
     WatchError::Other(format!(
-        "the projected volumes and directories of pod {} are more than its share of the {MOST} that \
-         the agent watches",
+        "the projected volumes and directories of pod {} are more than its share of the {MOST} \
+         that the agent watches",
         volume.pod_uid
     ))
 }
