@@ -43,7 +43,7 @@ fn page(command: &Command) -> String {
 }
 
 fn sections(command: &Command, page: &mut Vec<u8>) -> io::Result<()> {
-    let man = Man::new(command.clone().version(env!("CARGO_PKG_VERSION")));
+    let man = Man::new(command.clone()).source(concat!("tokenwatch ", env!("CARGO_PKG_VERSION")));
     man.render_title(page)?;
     man.render_name_section(page)?;
     man.render_synopsis_section(page)?;
