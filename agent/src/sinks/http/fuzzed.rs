@@ -24,13 +24,15 @@ const PIPE: usize = 1 << 20;
 /// Bytes of an input: some more than the server takes for a request.
 const MAX_INPUT: usize = 16 << 10;
 
+thread_local! {
+    /// One for all inputs: a new one each time would take most of the time.
+    static RUNTIME: Option<Runtime> = Builder::new_current_thread().enable_all().build().ok();
+}
+
 /// The server answers what it is sent, and closes the connection; nothing that looks like a token
 /// comes back.
 pub(crate) fn http(bytes: &[u8]) {
     let bytes = &bytes[..bytes.len().min(MAX_INPUT)];
-    thread_local!(static RUNTIME: Option<Runtime> = {
-        Builder::new_current_thread().enable_all().build().ok()
-    });
     RUNTIME.with(|runtime| {
         let Some(runtime) = runtime else { return };
         let answer = runtime.block_on(answer(bytes));

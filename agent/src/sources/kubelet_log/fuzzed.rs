@@ -38,9 +38,9 @@ pub(crate) fn pod_event(bytes: &[u8]) {
     assert!(events.report().len() <= 1);
 }
 
-fn kept(bytes: &[u8], errors: &Vec<KubeletError>) {
+fn kept(bytes: &[u8], errors: &[KubeletError]) {
     assert_no_token(bytes, &format!("{errors:?}"));
     assert!(errors.iter().all(|error| error.text.chars().count() <= MAX_TEXT));
-    let line = written(errors).unwrap_or_default();
-    assert_eq!(serde_json::from_slice::<Vec<KubeletError>>(&line).ok().as_ref(), Some(errors));
+    let line = written(&errors).unwrap_or_default();
+    assert_eq!(serde_json::from_slice::<Vec<KubeletError>>(&line).ok().as_deref(), Some(errors));
 }
