@@ -225,7 +225,8 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_the_last_of_whoever_has_most() {
         // (what it shows, pod and amount of each item, which fit into 10)
-        let table: [(&str, &[(&str, usize)], &[bool]); 5] = [
+        type Case = (&'static str, &'static [(&'static str, usize)], &'static [bool]);
+        let table: [Case; 5] = [
             ("all fit", &[("a", 4), ("b", 6)], &[true, true]),
             (
                 "many small",

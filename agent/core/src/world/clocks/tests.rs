@@ -130,7 +130,9 @@ fn a_step_takes_away_what_the_kernel_alone_had_confirmed() {
             model.round(&round(at(1), &servers));
         }
         model.step(&step(at(100), size));
-        report.iter().for_each(|report| model.kernel(report));
+        if let Some(report) = &report {
+            model.kernel(report);
+        }
         let now = set(at(101), size);
         let estimate = model.estimate(&now);
         assert_eq!(estimate.state, state, "{what}");

@@ -88,7 +88,7 @@ impl Tokens {
         }
         let left_out_counted = (!is_out && self.left_out.remove(&key)) || !evicted.is_empty();
         let left_out_changed = outline != self.left_out.outline();
-        Seen { change, left_out_changed, left_out_counted, evicted }
+        Seen { change, evicted, left_out_changed, left_out_counted }
     }
 
     /// Tracks no more what is too much: the last tokens of the pod that takes most of the room, the
