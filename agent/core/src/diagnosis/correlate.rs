@@ -213,7 +213,7 @@ pub(super) fn clock(symptoms: Vec<ClockSymptom>, facts: &ClockFacts<'_>) -> Vec<
     let is_carried = has(ClockFault::Unknown) || has(ClockFault::Offset);
     let is_unexplained = |symptom: &ClockSymptom| match symptom.fault {
         // The network of a starting node may come up late, and the kernel reports after a step.
-        ClockFault::Unknown => !facts.in_grace() && !facts.awaits_kernel(),
+        ClockFault::Unknown => !facts.in_grace() && !facts.expects_kernel(),
         // That no daemon disciplines the clock is one of the reasons that clock.unknown and
         // clock.offset give.
         ClockFault::Unsynchronized => !facts.in_grace() && !is_carried,

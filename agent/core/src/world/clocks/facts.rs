@@ -43,7 +43,7 @@ impl<'a> ClockFacts<'a> {
 
     /// Whether the clock was set since the kernel's report, and the next one is not here yet: the
     /// source reports again at once, and at the latest in the time of [`super::Limits::grace`].
-    pub fn awaits_kernel(&self) -> bool {
+    pub fn expects_kernel(&self) -> bool {
         let (now, grace) = (self.now, self.model.limits.grace);
         let is_recent = |kernel: &KernelClock| now.monotonic - kernel.taken.monotonic < grace;
         self.model.kernel.is_some_and(|kernel| is_recent(&kernel) && kernel.is_before_step(now))

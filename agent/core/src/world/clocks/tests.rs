@@ -139,7 +139,7 @@ fn a_step_takes_away_what_the_kernel_alone_had_confirmed() {
         let off = estimate.offset - Delta::from_millis(millis);
         assert!(off.abs() <= Delta::from_millis(60), "{what}: {estimate:?}");
         let facts = ClockFacts::new(&model, &now);
-        assert_eq!(facts.awaits_kernel(), report.is_none() && size.abs() == hour, "{what}");
+        assert_eq!(facts.expects_kernel(), report.is_none() && size.abs() == hour, "{what}");
     }
 }
 
@@ -150,7 +150,7 @@ fn nobody_waits_for_a_kernel_that_does_not_report_again() {
     model.step(&step(at(100), Delta::from_secs(3_600)));
     let waits = |secs| {
         let now = set(at(secs), Delta::from_secs(3_600));
-        (ClockFacts::new(&model, &now).awaits_kernel(), model.next_change(&now))
+        (ClockFacts::new(&model, &now).expects_kernel(), model.next_change(&now))
     };
     assert_eq!(waits(149), (true, Some(at(150).monotonic)));
     assert!(!waits(150).0);
