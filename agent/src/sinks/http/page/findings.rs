@@ -10,7 +10,7 @@ use tokenwatch_core::engine::Status;
 use tokenwatch_core::findings::{Finding, Remedy, Subject};
 
 use super::headline::mark_of;
-use super::html::{Away, InNamespace, PodName, Sentence, Short, Text, not_listed};
+use super::html::{Away, InNamespace, Sentence, Short, Text, not_listed, whose};
 use super::moment::Moment;
 use super::rows::{self, Room};
 use super::runbook;
@@ -123,17 +123,6 @@ fn subject(subject: &Subject) -> String {
         }
         Subject::Node { .. } | Subject::Server { .. } => who,
         Subject::File { path, .. } => format!("{who} · {}", Short(path)),
-    }
-}
-
-/// The pod, or the node or server.
-pub(super) fn whose(subject: &Subject) -> String {
-    match subject {
-        Subject::Token { pod, .. } => format!("<b>{}</b>", PodName(pod)),
-        Subject::Node { node } | Subject::File { node, .. } => {
-            format!("<b>node {}</b>", Short(node))
-        }
-        Subject::Server { server } => format!("<b>time server {}</b>", Short(server)),
     }
 }
 

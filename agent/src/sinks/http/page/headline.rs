@@ -3,8 +3,7 @@
 use tokenwatch_core::engine::Status;
 use tokenwatch_core::findings::{Finding, Severity};
 
-use super::findings::whose;
-use super::html::count_of;
+use super::html::{count_of, whose};
 use super::moment::Moment;
 
 /// The symbol of a severity. Each has its own shape, for readers who cannot tell the colours apart.

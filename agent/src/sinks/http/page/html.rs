@@ -5,6 +5,7 @@ use std::fmt;
 use tokenwatch_core::base::secrecy::redacted;
 use tokenwatch_core::base::text::{self, shown};
 use tokenwatch_core::base::time::{Delta, Wall};
+use tokenwatch_core::findings::Subject;
 use tokenwatch_core::world::cluster::PodRef;
 
 /// Longest name in a row, in characters. Names that people choose in Kubernetes have at most 63;
@@ -66,6 +67,17 @@ impl fmt::Display for PodName<'_> {
             (Some(namespace), Some(name)) => write!(f, "{}/{}", Short(namespace), Short(name)),
             _ => write!(f, "pod {}", Short(&self.0.uid)),
         }
+    }
+}
+
+/// The pod, or the node or server.
+pub(super) fn whose(subject: &Subject) -> String {
+    match subject {
+        Subject::Token { pod, .. } => format!("<b>{}</b>", PodName(pod)),
+        Subject::Node { node } | Subject::File { node, .. } => {
+            format!("<b>node {}</b>", Short(node))
+        }
+        Subject::Server { server } => format!("<b>time server {}</b>", Short(server)),
     }
 }
 
