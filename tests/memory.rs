@@ -8,6 +8,7 @@
 #[allow(dead_code)] // not every test that includes this file uses all of it
 #[path = "support/alone.rs"]
 mod alone;
+#[allow(dead_code)] // not every test that includes this file uses all of it
 #[path = "support/collector.rs"]
 mod collector;
 #[allow(dead_code)]

@@ -77,7 +77,9 @@ impl Drive<'_> {
         if took >= Delta::from_std(wait.saturating_add(STOPPED)) {
             info!(%took, "the agent did not run for a while: it reads all token files again");
             let stopped = self.watchdog.stopped(looked, &now);
-            stopped.into_iter().for_each(|one| self.step(Observation::Standstill(one)));
+            for one in stopped {
+                self.step(Observation::Standstill(one));
+            }
         }
         resumed
     }

@@ -57,6 +57,10 @@ const fn target(name: &'static str, run: fn(&[u8])) -> Target {
 }
 
 /// Runs the entry point of this name.
+///
+/// # Panics
+///
+/// Where there is none of this name, and where the entry point finds a fault.
 pub fn run(name: &str, bytes: &[u8]) {
     let target = TARGETS.iter().find(|target| target.name == name);
     assert!(target.is_some(), "no target is called {name}");
