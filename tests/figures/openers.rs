@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use nix::time::{ClockId, clock_gettime};
 use tokenwatch::sources::readers::fanotify::{Group, Openers, VolumeId, run};
+use tokenwatch::sources::watchdog::Watchdog;
 use tokio::sync::mpsc::channel;
 
 use crate::node::{Layout, Node};
@@ -72,7 +73,7 @@ pub fn figures() -> Result<Vec<Figure>, Box<dyn Error>> {
     };
     let runtime = tokio::runtime::Runtime::new()?;
     let (openers, (sender, mut reports)) = (Openers::new(group), channel(512));
-    runtime.spawn(run(openers.clone(), sender));
+    runtime.spawn(run(openers.clone(), Watchdog::default(), sender));
     std::thread::sleep(Duration::from_millis(300)); // until the thread runs
     let id = VolumeId { pod_uid: "cart".to_owned(), volume: "token".to_owned() };
     let volume = token.parent().ok_or("a token has a volume")?.to_owned();

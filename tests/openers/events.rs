@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tokenwatch::sources::readers::fanotify::{Group, Openers, VolumeId, run};
+use tokenwatch::sources::watchdog::Watchdog;
 use tokenwatch_core::base::time::{Delta, Monotonic};
 use tokenwatch_core::world::observation::Observation;
 use tokenwatch_core::world::readers::{Opener, ReaderEvent, ReadersSeen};
@@ -34,7 +35,7 @@ impl Following {
         let id = VolumeId { pod_uid: pod_uid.to_owned(), volume: "kube-api-access".to_owned() };
         openers.follow(&id, volume);
         let (sender, observations) = channel(reports);
-        tokio::spawn(run(openers.clone(), sender));
+        tokio::spawn(run(openers.clone(), Watchdog::default(), sender));
         Self { observations, openers, id }
     }
 

@@ -36,7 +36,9 @@ fn an_agent_that_was_stopped_reads_everything_before_it_accuses() {
     until("it is ready", || probe(at, "/readyz").0 == 200);
     agent.stop();
     for age in [40, 0] {
-        sound.iter().for_each(|pod| node.pod(pod, &token(&payload(pod, age, 600))));
+        for pod in &sound {
+            node.pod(pod, &token(&payload(pod, age, 600)));
+        }
     }
     let stop =
         Duration::from_secs((LATE - AGE + 4).unsigned_abs()).saturating_sub(started.elapsed());
