@@ -299,7 +299,7 @@ fn on_page(html: &str) -> Findings {
 /// The page leaves a live verdict out.
 fn verdict_on_page(html: &str, situation: &Situation) -> Option<String> {
     situation.verdict?;
-    let token = html.split("<article class=\"token\">").nth(1)?;
+    let token = html.split("<article class=\"token\"").nth(1)?;
     let texts = [("API servers refuse it", "dead"), ("API servers may refuse it", "uncertain")];
     let shown = texts.into_iter().find(|(text, _)| token.contains(text));
     Some(shown.map_or("live", |(_, verdict)| verdict).to_owned())

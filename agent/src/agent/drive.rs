@@ -67,19 +67,18 @@ impl Drive<'_> {
     /// waited for so long at most. Returns what is known again.
     fn look(&self, looked: Monotonic, wait: Duration) -> Vec<Standstill> {
         let now = clocks::now();
+        let took = now.monotonic - looked;
+        if took >= Delta::from_std(wait.saturating_add(STOPPED)) {
+            info!(%took, "the agent did not run for a while: it reads all token files again");
+            for one in self.watchdog.stopped(looked, &now) {
+                self.step(Observation::Standstill(one));
+            }
+        }
         let changes = self.watchdog.changes(&now).into_iter();
         let (stands, resumed) = changes.partition::<Vec<_>, _>(|change| change.since.is_some());
         for change in stands {
             log_standstill(&change);
             self.step(Observation::Standstill(change));
-        }
-        let took = now.monotonic - looked;
-        if took >= Delta::from_std(wait.saturating_add(STOPPED)) {
-            info!(%took, "the agent did not run for a while: it reads all token files again");
-            let stopped = self.watchdog.stopped(looked, &now);
-            for one in stopped {
-                self.step(Observation::Standstill(one));
-            }
         }
         resumed
     }

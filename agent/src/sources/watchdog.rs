@@ -102,8 +102,11 @@ impl Watchdog {
     }
 
     /// The sources that stand still at `now` and did not at the last call, or the other way round.
+    /// That of token files comes first: each of the others makes the engine judge.
     pub fn changes(&self, now: &Reading) -> Vec<Standstill> {
-        self.works().iter().filter_map(|work| work.change(now)).collect()
+        let mut changes: Vec<_> = self.works().iter().filter_map(|it| it.change(now)).collect();
+        changes.sort_by_key(|change| change.source != Source::Files.name());
+        changes
     }
 
     /// The process did not run from `since` to `now`: it was stopped, or the machine slept. What
@@ -183,6 +186,17 @@ mod tests {
         assert!(!stands_still(1) && stands_still(3));
         progress.rest();
         assert!(!stands_still(3_600));
+    }
+
+    #[test]
+    fn that_the_files_are_old_is_known_first() {
+        let watchdog = Watchdog::default();
+        let sources = [Source::Copies, Source::Processes, Source::Files, Source::Openers];
+        let works = sources.map(|source| watchdog.follow(source));
+        works.iter().for_each(Progress::step);
+        let order: Vec<String> = changes(&watchdog, 60).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(order.len(), sources.len());
+        assert_eq!(order[0], "files");
     }
 
     #[test]
