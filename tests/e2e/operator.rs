@@ -99,11 +99,16 @@ fn the_service_monitor_finds_the_agents(deployment: &Deployment) {
 }
 
 /// The API server drops fields that are not in the definition, and refuses fields of another type.
+/// A chart that is no release has no address of its runbooks.
 fn the_rules_are_whole(deployment: &Deployment) {
     let there = deployment.get(&["prometheusrule", "tokenwatch", "--namespace", NAMESPACE]);
     let file =
         std::fs::read_to_string(repository().join("deploy/prometheus/tokenwatch.rules.yaml"))
             .unwrap();
+    let file: String = file
+        .lines()
+        .filter(|line| !line.contains("runbook_url:"))
+        .fold(String::new(), |file, line| file + line + "\n");
     let ours: Value = serde_saphyr::from_str(&file).unwrap();
     assert_eq!(there["spec"], ours);
 }

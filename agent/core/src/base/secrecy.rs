@@ -188,7 +188,8 @@ fn step(text: &[u8], from: usize, at: usize) -> Option<usize> {
             let (length, is_line_end) = joint(rest)?;
             let next = at + length;
             let goes_on = if is_line_end {
-                at - from >= SHORTEST_LINE && is_line_of_a_token(&text[next..])
+                let before = plain(&text[from..at]).take(SHORTEST_LINE).count();
+                before == SHORTEST_LINE && is_line_of_a_token(&text[next..])
             } else {
                 text.get(next).is_some_and(|byte| is_of_a_token(*byte))
             };
@@ -224,6 +225,19 @@ fn hidden(text: &[u8]) -> Option<(usize, bool)> {
         }
         _ => None,
     }
+}
+
+/// A word without what hides in it: escaped or not, that is no part of it.
+fn plain(word: &[u8]) -> impl Iterator<Item = u8> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        while let Some((length, _)) = hidden(&word[at..]) {
+            at += length;
+        }
+        let byte = *word.get(at)?;
+        at += 1;
+        Some(byte)
+    })
 }
 
 /// The length of the digits of a character: `{a}` in Rust, `000a` in JSON.
@@ -268,6 +282,7 @@ fn gap(text: &[u8]) -> Option<usize> {
 
 /// Whether a word is no word of a sentence.
 fn is_opaque(word: &[u8]) -> bool {
+    let word: Vec<u8> = plain(word).collect();
     let inner = word.get(1..).unwrap_or_default();
     let is_mixed =
         inner.iter().any(u8::is_ascii_uppercase) && word.iter().any(u8::is_ascii_lowercase);

@@ -98,4 +98,20 @@ mod tests {
         }
         assert!(shown(&long).ends_with("[redacted: l…"), "{}", shown(&long));
     }
+
+    #[test]
+    fn what_is_escaped_looks_like_no_more_of_a_token_than_before() {
+        let hidden = ['\t', '\u{1b}', '\u{b}', '\u{200b}', '\u{202e}', '\u{e0041}'];
+        let texts = ["Bearer #_-", "Bearer _#-", "Bearer: #of all", "Bearer of#all", "bearer#_"];
+        for (text, hidden) in texts.into_iter().flat_map(|it| hidden.map(|of| (it, of))) {
+            let once = escaped(&text.replace('#', &hidden.to_string())).into_owned();
+            assert_eq!(
+                (escaped(&once).as_ref(), once.contains("redacted")),
+                (once.as_str(), false)
+            );
+        }
+        let line = format!("Bearer {}\u{1b}{}\n_a\n", "a".repeat(10), "B".repeat(9));
+        let once = escaped(&line).into_owned();
+        assert_eq!(escaped(&once), once);
+    }
 }

@@ -197,6 +197,7 @@ fn tokens_beyond_the_limit_are_a_finding() {
         let _ = engine.step(&at(1), look_alike("crowd", file, 1));
     }
     assert_eq!(engine.world.tokens.iter().count(), MAX_TOKENS);
+    let _ = engine.step(&at(2), Observation::Tick); // the count waits for more of the kind
     let expected = "does not follow 2 files of pod UID crowd, which has most of them";
     assert!(blind(&engine).contains(expected), "{}", blind(&engine));
     let gone = |nth: usize| Observation::Gone(TokenKey { path: nth.to_string(), ..key("crowd") });
@@ -221,6 +222,7 @@ fn a_crowd_of_tokens_takes_nothing_from_other_pods() {
             let _ = engine.step(&at(7_201), token(&pod.to_string(), 0, 86_400));
             assert_eq!(tracked_of(&engine, &pod.to_string()), 1);
         }
+        let _ = engine.step(&at(7_202), Observation::Tick);
         let (after, text) = (tracked_of(&engine, "crowd"), blind(&engine));
         let named = format!("does not follow {} files of pod UID crowd", files - after);
         assert!(after < before && text.contains(&named), "{after} of {before}: {text}");
