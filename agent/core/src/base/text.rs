@@ -11,7 +11,11 @@ pub const MAX_SHOWN: usize = 512;
 /// `text` without what looks like a token, with control and format characters escaped (terminal
 /// escapes, line ends, bidirectional overrides), cut after [`MAX_SHOWN`] characters.
 pub fn shown(text: &str) -> Cow<'_, str> {
-    through(redacted(text), limited)
+    match through(redacted(text), limited) {
+        Cow::Borrowed(text) => Cow::Borrowed(text),
+        // The rest of a word that was cut may look like a token, and the whole word did not.
+        Cow::Owned(text) => Cow::Owned(redacted(&text).into_owned()),
+    }
 }
 
 /// As [`shown`], not cut: for sentences.
@@ -97,6 +101,14 @@ mod tests {
             assert_eq!((shown(text).as_ref(), escaped(text).as_ref()), (seen, seen));
         }
         assert!(shown(&long).ends_with("[redacted: l…"), "{}", shown(&long));
+    }
+
+    #[test]
+    fn what_is_cut_does_not_look_like_a_token() {
+        let word = "eyJuI1YjHloin0sI"; // only its first half decodes to JSON
+        let text = format!("{}aI{word}", "a ".repeat(251));
+        assert_eq!(redacted(&text), text);
+        assert_eq!(redacted(&shown(&text)), shown(&text));
     }
 
     #[test]
