@@ -28,10 +28,12 @@ const CACHE: Delta = Delta::from_secs(12);
 /// Claims, from which a token is made, so that a change of one bit is one of a claim; or else a
 /// token, or a text with tokens.
 pub(super) fn token(bytes: &[u8]) {
-    if bytes.starts_with(b"{") {
-        let part = |text: &[u8]| URL_SAFE_NO_PAD.encode(text);
+    let part = |text: &[u8]| URL_SAFE_NO_PAD.encode(text);
+    let signature = part(SIGNATURE);
+    // Claims that repeat it show it, and may.
+    if bytes.starts_with(b"{") && !String::from_utf8_lossy(bytes).contains(&signature) {
         let (header, payload) = (part(HEADER), part(bytes));
-        file(format!("{header}.{payload}.{}", part(SIGNATURE)).as_bytes());
+        file(format!("{header}.{payload}.{signature}").as_bytes());
     }
     file(bytes);
 }

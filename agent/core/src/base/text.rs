@@ -13,8 +13,15 @@ pub const MAX_SHOWN: usize = 512;
 pub fn shown(text: &str) -> Cow<'_, str> {
     match through(redacted(text), limited) {
         Cow::Borrowed(text) => Cow::Borrowed(text),
-        // The rest of a word that was cut may look like a token, and the whole word did not.
-        Cow::Owned(text) => Cow::Owned(redacted(&text).into_owned()),
+        Cow::Owned(text) => Cow::Owned(cut_again(text)),
+    }
+}
+
+/// The rest of a word that was cut may look like a token where the whole word did not.
+fn cut_again(text: String) -> String {
+    match redacted(&text) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(less) => limited(&less).into_owned(),
     }
 }
 
@@ -108,7 +115,9 @@ mod tests {
         let word = "eyJuI1YjHloin0sI"; // only its first half decodes to JSON
         let text = format!("{}aI{word}", "a ".repeat(251));
         assert_eq!(redacted(&text), text);
-        assert_eq!(redacted(&shown(&text)), shown(&text));
+        let seen = shown(&text);
+        assert_eq!(redacted(&seen), seen);
+        assert!(seen.ends_with("aI[redacte…") && seen.chars().count() == MAX_SHOWN + 1, "{seen}");
     }
 
     #[test]
