@@ -109,12 +109,16 @@ impl Error {
         match self {
             Self::Read { error, .. } => write!(f, "cannot read {path}: {error}"),
             Self::TooLarge(_) => write!(f, "{path} is larger than {} MiB", MAX_BYTES >> 20),
-            Self::Format { error, .. } => write!(f, "{path} is not a state file ({error})"),
+            Self::Format { error, .. } => {
+                write!(f, "{path} is not a state file ({})", shown(&error.to_string()))
+            }
             Self::Version { found, .. } => {
                 write!(f, "{path} has version {found}, and this agent reads version {VERSION}")
             }
             Self::OtherNode { node, .. } => write!(f, "{path} was written on node {}", shown(node)),
-            Self::UnknownFinding { error, .. } => write!(f, "{path}{UNKNOWN} ({error})"),
+            Self::UnknownFinding { error, .. } => {
+                write!(f, "{path}{UNKNOWN} ({})", shown(&error.to_string()))
+            }
             Self::Write { error, .. } => write!(f, "cannot write {path}: {error}"),
         }
     }

@@ -76,6 +76,18 @@ fn a_file_that_cannot_be_used_is_an_error_with_its_reason() {
 }
 
 #[test]
+fn an_error_repeats_nothing_that_looks_like_a_token() {
+    let token = "\"eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJ4In0.c2lnbmF0dXJl\"";
+    let finding = FINDING.replace("\"token.expired\"", token);
+    let skipped = read_from(&content(1, "n1", &[&finding])).unwrap().skipped.remove(0);
+    let unread = read_from(&format!("{{\"version\": {token}}}")).unwrap_err();
+    for error in [skipped, unread] {
+        let text = error.to_string();
+        assert!(!text.contains("eyJ") && text.contains("[redacted"), "{text}");
+    }
+}
+
+#[test]
 fn a_link_is_not_followed_and_a_fifo_does_not_block() {
     let directory = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink("/dev/zero", directory.path().join(FILE)).unwrap();
