@@ -142,7 +142,7 @@ struct Agent {
 
 impl Agent {
     fn start(cgroup: &Cgroup, node: &Node, state: &Path, collector: &Collector) -> Self {
-        let binary = std::env::var_os("TOKENWATCH_BINARY")
+        let binary = std::env::var_os("TEST_BINARY")
             .unwrap_or_else(|| env!("CARGO_BIN_EXE_tokenwatch").into());
         let mut command = Command::new("sh");
         command.args(["-c", r#"echo 0 > "$0/cgroup.procs" && exec "$@""#]);

@@ -23,7 +23,7 @@ pub fn repository() -> PathBuf {
 /// A script of the test bed. Clusters live in this run's folder.
 pub fn script(name: &str) -> Command {
     let mut command = Command::new(repository().join("tests/cluster").join(name));
-    command.env("TOKENWATCH_STATE", run_folder::clusters());
+    command.env("BED_STATE", run_folder::clusters());
     command
 }
 
@@ -244,11 +244,11 @@ pub fn ntp_server(
     Process::start(&mut command, &directory.join("log"))
 }
 
-/// The binary under test: the image's, if `tests/all` sets `TOKENWATCH_BINARY`, else the one that
+/// The binary under test: the image's, if `tests/all` sets `TEST_BINARY`, else the one that
 /// cargo built for this test.
 pub fn tokenwatch() -> Command {
-    let binary = std::env::var_os("TOKENWATCH_BINARY")
-        .unwrap_or_else(|| env!("CARGO_BIN_EXE_tokenwatch").into());
+    let binary =
+        std::env::var_os("TEST_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_tokenwatch").into());
     bare(Command::new(binary))
 }
 

@@ -38,7 +38,7 @@ fn the_next_run_removes_what_a_killed_one_has_left() {
     let killed = Run::begin(&format!("killed-{}", std::process::id()));
     let clusters = killed.clusters();
     let mut up = script("up");
-    up.env("TOKENWATCH_STATE", &clusters).args(["--name", "half"]);
+    up.env("BED_STATE", &clusters).args(["--name", "half"]);
     let up = Process::start(&mut up, &workdir("killed").join("up.log"));
     // One of the first components: the network and the mounts exist.
     let (state, component) = (clusters.join("half"), clusters.join("half/pid/containerd"));
@@ -83,7 +83,7 @@ impl Traces {
 
     /// Components, and shims, which inherit the variable.
     fn processes(&self) -> Vec<Pid> {
-        let mark = format!("TOKENWATCH_CLUSTER={}", self.state.display());
+        let mark = format!("BED_CLUSTER={}", self.state.display());
         let is_marked = |process: &std::fs::DirEntry| {
             let variables = std::fs::read(process.path().join("environ")).unwrap_or_default();
             variables.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())

@@ -19,7 +19,7 @@ pub fn path() -> &'static Path {
     &RUN.path
 }
 
-/// Where the scripts of the test bed keep this run's clusters (`TOKENWATCH_STATE`).
+/// Where the scripts of the test bed keep this run's clusters (`BED_STATE`).
 pub fn clusters() -> PathBuf {
     clusters_in(path())
 }
@@ -73,7 +73,7 @@ fn remove(run: &Path) {
         let _ = kill(pid, Signal::SIGKILL); // fails if it has just ended
     });
     let mut down = Command::new(crate::bed::repository().join("tests/cluster/down"));
-    let status = down.arg("--all").env("TOKENWATCH_STATE", clusters_in(run)).status().unwrap();
+    let status = down.arg("--all").env("BED_STATE", clusters_in(run)).status().unwrap();
     if !status.success() {
         // What is left is in nobody's way: every run has folders, links and cgroups of its own.
         println!("[run] something of it is left: {status}");

@@ -1,7 +1,7 @@
 //! The house rules that a compiler does not know: one file for each kind. A rule is a function from
 //! a tree to the places that break it; `mutations` shows that each can fail.
 //!
-//! The environment variable `TOKENWATCH_HOUSE_ROOT` names another tree to judge, such as one that
+//! The environment variable `HOUSE_ROOT` names another tree to judge, such as one that
 //! does not compile yet.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a test says what is wrong by panicking
@@ -20,6 +20,7 @@ mod rooms;
 mod sizes;
 mod text;
 mod tree;
+mod variables;
 mod words;
 
 use crate::tree::Tree;
@@ -77,5 +78,6 @@ rules! {
     sizes::no_struct_of_the_core_has_more_than_ten_fields,
     sizes::the_engine_stays_small,
     sizes::the_readme_stays_short,
+    variables::the_prefix_of_settings_is_for_settings,
     words::no_banned_words,
 }

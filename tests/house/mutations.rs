@@ -271,6 +271,11 @@ fn rooms() -> Vec<Mutation> {
             "agent/lab/src/signer.rs",
             "fn stray() { SystemTime::now(); }",
         ),
+        append(
+            "the_prefix_of_settings_is_for_settings",
+            "tests/all",
+            ["export TOKEN", "WATCH_STRAY=1"].concat(),
+        ),
         append("unsafe_lives_in_one_file", "agent/src/sinks/mod.rs", "fn stray() { unsafe { } }"),
     ]
 }

@@ -11,7 +11,7 @@ use crate::imports::{self, Import, Modules};
 use crate::text;
 
 /// Names another tree to judge than the one that this test was built from.
-const ROOT: &str = "TOKENWATCH_HOUSE_ROOT";
+const ROOT: &str = "HOUSE_ROOT";
 
 /// The repository, by names relative to its root with `/` between the folders.
 #[derive(Default)]

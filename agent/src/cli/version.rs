@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::output::{TextOrJson, print, print_json};
 
 /// The commit, where whoever built the program named it: the same sources give the same bytes.
-const COMMIT: Option<&str> = option_env!("TOKENWATCH_COMMIT");
+const COMMIT: Option<&str> = option_env!("BUILD_COMMIT");
 
 /// Prints the version; the exit status.
 pub(super) fn report(output: TextOrJson) -> u8 {

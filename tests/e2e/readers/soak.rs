@@ -35,7 +35,7 @@ fn a_long_load_of_healthy_readers_has_no_false_alarm() {
 }
 
 fn minutes() -> u64 {
-    let minutes = std::env::var("TOKENWATCH_SOAK_MINUTES").ok();
+    let minutes = std::env::var("SOAK_MINUTES").ok();
     minutes.and_then(|text| text.parse().ok()).unwrap_or(30)
 }
 
