@@ -302,6 +302,7 @@ fn sizes() -> Vec<Mutation> {
             "tests/figures/main.rs",
             format!("// {}", many(98, "a")),
         ),
+        append("lines_fit_in_100_columns", "tests/all", format!("# {}", many(99, "a"))),
         append(ten, core, structure.clone()),
         append(ten, core, format!("enum Stray {{ Stray {{\n{fields}}} }}")),
         append(ten, core, format!("macro_rules! stray {{ () => {{ {structure} }} }}")),

@@ -3,7 +3,7 @@
 use unicode_width::UnicodeWidthStr;
 
 use crate::facts::Function;
-use crate::tree::Tree;
+use crate::tree::{File, Tree, has_extension};
 
 const COLUMNS: usize = 100;
 const FIELDS: usize = 10;
@@ -19,7 +19,9 @@ const MEDIAN: usize = 6;
 const NINE_OF_TEN: usize = 14;
 
 pub(crate) fn lines_fit_in_100_columns(tree: &Tree) -> Vec<String> {
-    let lines = tree.rust().flat_map(|(name, file)| {
+    let is_script = |file: &File| file.text.starts_with("#!");
+    let read = tree.files().filter(|(name, file)| has_extension(name, "rs") || is_script(file));
+    let lines = read.flat_map(|(name, file)| {
         // Bytes first: they are at hand, and no fewer than columns.
         let long = file.text.lines().enumerate().filter(|(_, line)| line.len() > COLUMNS);
         long.map(move |(at, line)| (name, at + 1, line.width()))
