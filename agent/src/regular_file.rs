@@ -5,8 +5,13 @@
 use std::fmt;
 use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
+
+use nix::sys::stat::makedev;
+
+const DEVICE: &str = "device";
+const NULL: &str = "/dev/null";
 
 /// Whether the last component of a path may be a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +29,8 @@ pub struct NotRegular(&'static str);
 impl fmt::Display for NotRegular {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(kind) = self;
-        write!(f, "it is a {kind}, and no regular file; remove it, or name another path")
+        let advice = if *kind == DEVICE { "name" } else { "remove it, or name" };
+        write!(f, "it is a {kind}, and no regular file; {advice} another path")
     }
 }
 
@@ -36,9 +42,17 @@ impl From<NotRegular> for io::Error {
     }
 }
 
-/// Opens a file for reading.
+/// Opens a file for reading. /dev/null is a usual name for an empty one.
 pub fn open(path: &Path, links: Links) -> io::Result<File> {
+    if seen(path, links).is_ok_and(|found| is_null(&found)) {
+        return File::open(NULL);
+    }
     opened(path, links, OpenOptions::new().read(true))
+}
+
+/// Whether it is the kernel's null device, by the numbers that Linux gives it (devices.txt).
+fn is_null(found: &Metadata) -> bool {
+    found.file_type().is_char_device() && found.rdev() == makedev(1, 3)
 }
 
 /// Opens an empty file for writing, for its owner alone: a new one, or the one that is there. A
@@ -93,7 +107,7 @@ fn kind(found: FileType) -> Option<&'static str> {
         (found.is_symlink(), "symbolic link"),
         (found.is_fifo(), "named pipe"),
         (found.is_socket(), "socket"),
-        (!found.is_file(), "device"),
+        (!found.is_file(), DEVICE),
     ];
     kinds.into_iter().find(|(is_it, _)| *is_it).map(|(_, kind)| kind)
 }
@@ -143,7 +157,16 @@ mod tests {
             assert!(refusal(create(&link)).starts_with("it is a symbolic link"), "{kind}");
         }
         assert!(refusal(open(&of("device"), Links::Follow)).starts_with("it is a device"));
-        assert!(refusal(create(Path::new("/dev/null"))).starts_with("it is a device"));
+        assert!(refusal(create(Path::new(NULL))).starts_with("it is a device"));
+    }
+
+    #[test]
+    fn the_null_device_is_an_empty_file() {
+        let mut text = String::new();
+        open(Path::new(NULL), Links::Follow).unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(text, "");
+        let other = refusal(open(Path::new("/dev/zero"), Links::Follow));
+        assert_eq!(other, "it is a device, and no regular file; name another path");
     }
 
     /// The flags alone must do, if the path leads elsewhere after the first look.

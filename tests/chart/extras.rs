@@ -29,6 +29,7 @@ fn the_dashboards_are_those_of_the_repository() {
             .find(|it| it["metadata"]["name"] == format!("token-watcher-dashboard-{name}"))
             .unwrap();
         assert_eq!(object["metadata"]["labels"]["dashboard"], "yes");
+        assert_eq!(object["metadata"]["namespace"], "monitoring");
         assert_eq!(object["metadata"]["annotations"]["grafana_folder"], "tokenwatch");
         let text = object["data"][format!("tokenwatch-{name}.json")].as_str().unwrap();
         let file = root().join(format!("deploy/grafana/{name}.json"));
@@ -42,6 +43,8 @@ fn an_object_of_the_user_is_rendered() {
     let Some(helm) = helm() else { return };
     let objects = render(helm, &["--values", EVERYTHING]).unwrap();
     assert_eq!(kind(&objects, "Secret")["stringData"]["namespace"], "tokenwatch");
+    let text = objects.iter().find(|object| object["metadata"]["name"] == "as-text").unwrap();
+    assert_eq!(text["data"]["name"], "{{ $labels.pod }}");
 }
 
 /// The constraints allow what the pods ask for at each level, and nothing that they do not.

@@ -257,7 +257,7 @@ fn every_object_is_labelled() {
         "RoleBinding",
         "Service",
     ];
-    assert!(expected.iter().all(|kind| kinds.contains(kind)) && kinds.len() == 17, "{kinds:?}");
+    assert!(expected.iter().all(|kind| kinds.contains(kind)) && kinds.len() == 18, "{kinds:?}");
     for object in objects {
         let labels = &object["metadata"]["labels"];
         assert_eq!(labels["app.kubernetes.io/instance"], "tokenwatch", "{object}");

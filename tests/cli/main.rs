@@ -190,6 +190,14 @@ fn core_dumps_are_disabled() {
     assert!(seen);
 }
 
+/// docs/replay.md leaves out the configuration of a pod so.
+#[test]
+fn the_null_device_is_an_empty_configuration() {
+    let (status, out, err) = run(&["config", "--config", "/dev/null"]);
+    assert_eq!((status, err.as_str()), (Some(0), ""), "{out}");
+    assert_eq!(run(&["config", "--config", "/dev/zero"]).0, Some(2));
+}
+
 #[test]
 fn the_configuration_is_shown_with_origins() {
     let node = Node::new();

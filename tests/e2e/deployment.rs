@@ -103,21 +103,29 @@ impl Deployment {
         let readme = Page::read("README.md", "## Install");
         let deployment = Self { cluster, readme, programs };
         deployment.import(&image());
+        deployment.name_as_in_readme();
         deployment
     }
 
-    pub fn import(&self, archive: &Path) {
-        let mut command = Command::new("ctr");
+    /// Gives the image the name that the README's chart asks for: its registry does not exist.
+    fn name_as_in_readme(&self) {
+        let image = format!("tokenwatch:{}", env!("CARGO_PKG_VERSION"));
+        let mut command = self.containerd();
         run(command
-            .args([
-                "-a",
-                self.cluster.get("CONTAINERD_ADDRESS"),
-                "-n",
-                "k8s.io",
-                "images",
-                "import",
-            ])
-            .arg(archive));
+            .args(["tag", &format!("docker.io/library/{image}")])
+            .arg(format!("registry.example/{image}")));
+    }
+
+    pub fn import(&self, archive: &Path) {
+        run(self.containerd().arg("import").arg(archive));
+    }
+
+    /// `ctr images` for the containerd of this cluster.
+    fn containerd(&self) -> Command {
+        let mut command = Command::new("ctr");
+        let address = self.cluster.get("CONTAINERD_ADDRESS");
+        command.args(["-a", address, "-n", "k8s.io", "images"]);
+        command
     }
 
     /// Lets pods resolve a Service's name.

@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 
 /// Commands without a flag for headers or endpoints. What they are given is repeated.
-const WITHOUT_EXPORT: [&str; 11] = [
+const WITHOUT_EXPORT: [&str; 12] = [
     "check",
     "explain",
     "readers",
@@ -18,12 +18,16 @@ const WITHOUT_EXPORT: [&str; 11] = [
     "completion",
     "man",
     "version",
+    "help",
 ];
 /// The commands with such flags.
 const WITH_EXPORT: [&str; 3] = ["run", "config", "demo"];
 
 /// Shorter values are parts of the usage itself.
 const SHORT: usize = 3;
+/// Longest word in the place of a command that is repeated: two letters more than the longest
+/// command.
+const LONGEST_COMMAND: usize = 12;
 
 /// The message without the values of these arguments, of which the first is the program.
 pub(super) fn without_values(message: &str, given: &[OsString]) -> String {
@@ -34,7 +38,8 @@ pub(super) fn without_values(message: &str, given: &[OsString]) -> String {
     if command.is_some_and(|command| WITHOUT_EXPORT.contains(&command)) {
         return message.to_owned();
     }
-    let mut values: Vec<&str> = given.iter().filter_map(|one| value(one)).collect();
+    let misspelt = usize::from(given.first().is_some_and(|first| is_like_a_command(first)));
+    let mut values: Vec<&str> = given.iter().skip(misspelt).filter_map(|one| value(one)).collect();
     values.sort_by_key(|value| std::cmp::Reverse(value.len())); // one may be part of another
     values.into_iter().fold(message.to_owned(), |text, value| {
         let text = text.replace(&format!("'{value}'"), "'***'");
@@ -46,9 +51,14 @@ pub(super) fn without_values(message: &str, given: &[OsString]) -> String {
 fn value(argument: &str) -> Option<&str> {
     let name = argument.split('=').next().unwrap_or_default();
     let rest = argument.get(name.len() + 1..);
-    let is_command = WITH_EXPORT.contains(&argument);
+    let is_command = WITH_EXPORT.contains(&argument) || WITHOUT_EXPORT.contains(&argument);
     let value = if is_flag(name) { rest } else { Some(argument).filter(|_| !is_command) };
     value.filter(|value| !value.is_empty())
+}
+
+/// Whether somebody may have meant a command. A header's value comes after one.
+fn is_like_a_command(first: &str) -> bool {
+    first.len() <= LONGEST_COMMAND && first.chars().all(|c| c.is_ascii_lowercase())
 }
 
 fn is_flag(name: &str) -> bool {
@@ -96,5 +106,9 @@ mod tests {
         };
         assert!(of(&["run", "--otlp-hedaer", "a=b"]).contains("'--otlp-hedaer'"));
         assert!(of(&["check", "--output", "yaml"]).contains("'yaml'"));
+        assert!(of(&["chek"]).contains("'chek'"));
+        let help = of(&["help", "nope"]);
+        assert!(help.contains("'nope'") && help.contains("'--help'"), "{help}");
+        assert!(of(&["run", "help"]).contains("'--help'"));
     }
 }

@@ -99,8 +99,8 @@ fn at(start: Reading, wall: Wall) -> Reading {
     start.after(wall - start.wall)
 }
 
-/// One step. Nothing about a token that the API server refuses is resolved, and something is
-/// reported of it as soon as the engine has waited for what may explain it.
+/// One step. Of a token that the API server refuses, something is reported as soon as the engine
+/// has waited for what may explain it, and a finding is resolved only where another one goes on.
 fn take(engine: &mut Engine, claims: &Claims, now: Reading, observation: Observation) {
     let reports = engine.step(&now, observation).reports;
     assert_verdicts(engine, &now);
@@ -109,16 +109,16 @@ fn take(engine: &mut Engine, claims: &Claims, now: Reading, observation: Observa
     if !is_refused(claims, &interval) {
         return;
     }
-    for report in reports {
-        if let Report::Alert(alert) = report {
-            assert!(alert.event != AlertEvent::Cleared, "resolved: {alert:?}");
-        }
-    }
-    let findings = engine.findings();
     let is_of_a_token = |severity| severity >= Severity::Warning;
-    let is_reported = findings
+    let is_reported = engine
+        .findings()
         .iter()
         .any(|finding| finding.subject.token_key().is_some() && is_of_a_token(finding.severity));
     let has_waited = now.monotonic - Monotonic::from_nanos(1) >= PATIENCE;
     assert!(is_reported || !has_waited, "nothing is reported of {claims:?} at {now:?}");
+    for report in reports {
+        if let Report::Alert(alert) = report {
+            assert!(alert.event != AlertEvent::Cleared || is_reported, "resolved: {alert:?}");
+        }
+    }
 }

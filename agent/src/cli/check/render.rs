@@ -154,6 +154,8 @@ fn paint_cell(token: &TokenView, column: usize, cell: String, layout: Layout) ->
         },
         VERDICT => match token.verdict {
             Verdict::Dead => layout.severity(Severity::Critical, &cell),
+            // The clock's line has the reason why a token that is not near its end is uncertain.
+            Verdict::Uncertain if token.state == State::Fresh => cell,
             Verdict::Uncertain => layout.severity(Severity::Warning, &cell),
             Verdict::Live => layout.good(&cell),
         },

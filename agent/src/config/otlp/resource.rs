@@ -18,6 +18,8 @@ pub struct Identity {
     pub host: Option<String>,
 }
 
+/// Kubelet gives it to every container. Elsewhere, the variables below are of somebody else.
+const IN_A_POD: &str = "KUBERNETES_SERVICE_HOST";
 /// What the variables of the manifests say of the agent's own pod, by attribute.
 const OWN_POD: [(&str, &str); 4] = [
     (schema::K8S_NAMESPACE, "POD_NAMESPACE"),
@@ -44,7 +46,8 @@ pub fn resource(env: &Environment, identity: &Identity) -> Result<Resource, Mist
 }
 
 fn set_own_pod(resource: &mut Resource, vars: &Variables<'_>) {
-    for (name, variable) in OWN_POD {
+    let own = vars.get(IN_A_POD).map_or(&[][..], |_| &OWN_POD);
+    for (name, variable) in own {
         if let Some(value) = vars.get(variable) {
             resource.set(name, redacted(value).into_owned());
         }
