@@ -110,7 +110,7 @@ fn can_boot() -> bool {
     can
 }
 
-/// It starts, names an expired token, keeps its state, and stops when it is asked to.
+/// It starts, names an expired token, keeps its state, and stops on SIGTERM.
 #[test]
 fn the_unit_runs_under_systemd() {
     if !can_boot() {
