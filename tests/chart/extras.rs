@@ -29,7 +29,7 @@ fn the_dashboards_are_those_of_the_repository() {
             .find(|it| it["metadata"]["name"] == format!("token-watcher-dashboard-{name}"))
             .unwrap();
         assert_eq!(object["metadata"]["labels"]["dashboard"], "yes");
-        assert_eq!(object["metadata"]["namespace"], "monitoring");
+        assert_eq!(object["metadata"]["namespace"], "observability");
         assert_eq!(object["metadata"]["annotations"]["grafana_folder"], "tokenwatch");
         let text = object["data"][format!("tokenwatch-{name}.json")].as_str().unwrap();
         let file = root().join(format!("deploy/grafana/{name}.json"));
