@@ -217,6 +217,23 @@ mod tests {
         );
     }
 
+    /// JSON may hold each of these characters as it is.
+    #[test]
+    fn no_text_of_an_answer_acts_on_a_terminal() {
+        let list = |node: &str| {
+            format!(
+                r#"{{"at": "2026-11-28T10:00:00Z", "node": "{node}", "roots": [], "tokens": 0,
+                    "problems": ["{node}"], "left_out": 0, "readers": []}}"#
+            )
+        };
+        for (odd, shown) in [("\u{9b}31m", "\\u{9b}31m"), ("\u{202e}x", "\\u{202e}x")] {
+            let list = parsed(list(odd).as_bytes()).unwrap();
+            assert_eq!((list.node.as_str(), list.problems[0].as_str()), (shown, shown));
+        }
+        assert_eq!(parsed(list("node-1").as_bytes()).unwrap().node, "node-1");
+        assert!(parsed(b"{}").is_none() && parsed(b"<html>").is_none());
+    }
+
     #[test]
     fn one_pod_is_asked_for_in_the_query() {
         assert_eq!(path(None), "/readers");
