@@ -31,7 +31,7 @@ pub(super) fn recording(bytes: &[u8]) {
     let _ = player.map(|player| player.active());
 }
 
-/// With pseudonyms, as `replay --pseudonyms` writes it: also by a token's end, nobody is named.
+/// With pseudonyms, as `replay --pseudonyms --write` writes it, it has no signature either.
 fn without_names(input: &[u8], entry: &Entry) {
     unchanged(entry);
     if let Ok(line) = written(entry) {

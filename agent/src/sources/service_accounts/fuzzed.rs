@@ -1,7 +1,8 @@
 //! Any bytes as what the API server answers about service accounts.
 
 use bytes::Bytes;
-use tokenwatch_core::world::cluster::AccountName;
+use http::StatusCode;
+use tokenwatch_core::world::cluster::{AccountName, AccountSeen};
 use tokenwatch_core::world::observation::Observation;
 
 use super::look_up;
@@ -32,13 +33,13 @@ pub(in crate::sources) fn accounts(input: &[u8], body: &[u8]) {
 
 /// A refused request: the account is missing only if the API server says so.
 pub(in crate::sources) fn refused(input: &[u8], error: Error) {
-    let is_missing = error.status() == Some(http::StatusCode::NOT_FOUND);
+    let is_missing = error.status() == Some(StatusCode::NOT_FOUND);
     let seen = look_up::seen(cart(), Err(error));
     assert!(is_missing || seen.is_err(), "{seen:?}");
     one(input, seen);
 }
 
-fn one(input: &[u8], seen: Result<tokenwatch_core::world::cluster::AccountSeen, Error>) {
+fn one(input: &[u8], seen: Result<AccountSeen, Error>) {
     match seen {
         Ok(seen) => kept(input, Observation::ServiceAccount(seen)),
         Err(error) => assert_no_token(input, &error.to_string()),
