@@ -10,6 +10,8 @@ mod demo;
 mod explain;
 mod findings;
 mod flags;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed;
 mod input;
 mod log;
 mod man;
@@ -63,14 +65,19 @@ pub fn main(
 /// Prints help, the version or a usage error; the exit status. An argument that looks like a token
 /// is not repeated, and neither is one that may be part of a header.
 fn print_message(message: &clap::Error, given: &[OsString]) -> u8 {
-    let text = message.to_string();
-    let safe = usage::without_values(&text, given);
-    if message.use_stderr() && (safe != text || redacted_input(&text) != text) {
-        print_error(&safe);
-    } else {
-        let _ = message.print(); // fails only on a closed pipe
+    match without_secrets(message, given) {
+        Some(safe) => print_error(&safe),
+        None => drop(message.print()), // fails only on a closed pipe
     }
     if message.use_stderr() { BAD_USAGE } else { 0 }
+}
+
+/// A usage error without what may be secret in it; none where nothing is.
+fn without_secrets(message: &clap::Error, given: &[OsString]) -> Option<String> {
+    let text = message.to_string();
+    let safe = usage::without_values(&text, given);
+    let has_secrets = safe != text || redacted_input(&text) != text;
+    (message.use_stderr() && has_secrets).then_some(safe)
 }
 
 /// Nothing if the settings are wrong: the mistakes have been printed.

@@ -133,7 +133,7 @@ impl Layout {
     }
 
     /// The layout for a file.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn plain() -> Self {
         Self { colour: false, columns: None }
     }

@@ -5,17 +5,21 @@
 //! module `fuzzed` of its own. A test runs every seed through its entry point, so a find becomes a
 //! regression test when its input is committed as a seed.
 
+mod certificates;
 mod folder;
 mod recording;
+mod response;
 mod secrets;
 #[cfg(test)]
 mod tests;
 mod token;
 mod verdicts;
 
-use crate::{config, discovery, kubernetes, proc, sinks, sources, state_file};
+use crate::{cli, config, discovery, kubernetes, proc, sinks, sources, state_file};
 
 pub(crate) use folder::Folder;
+pub(crate) use recording::assert_recorded;
+pub(crate) use response::Response;
 pub(crate) use secrets::{assert_no_signature, assert_no_token, assert_shown_without_signature};
 pub(crate) use verdicts::assert_verdicts;
 
@@ -30,6 +34,9 @@ pub struct Target {
 
 /// Every entry point.
 pub const TARGETS: &[Target] = &[
+    target("api_answers", sources::fuzzed::api_answers),
+    target("certificates", certificates::certificates),
+    target("command_line", cli::fuzzed::command_line),
     target("config", config::fuzzed::config),
     target("copies", sources::copies::fuzzed::copies),
     target("fanotify", sources::readers::fanotify::fuzzed::fanotify),
@@ -45,6 +52,7 @@ pub const TARGETS: &[Target] = &[
     target("pod_event", sources::kubelet_log::fuzzed::pod_event),
     target("pods", sources::pods::fuzzed::pods),
     target("processes", proc::fuzzed::processes),
+    target("readers_answer", cli::fuzzed::readers_answer),
     target("recording", recording::recording),
     target("server_logs", sources::server_logs::fuzzed::server_logs),
     target("state_file", state_file::fuzzed::state_file),

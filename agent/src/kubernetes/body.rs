@@ -28,7 +28,7 @@ pub async fn read_body(
 }
 
 fn too_large(max_bytes: usize) -> Error {
-    Error::Invalid(format!("the response is larger than {} KiB", max_bytes >> 10))
+    Error::invalid(format_args!("the response is larger than {} KiB", max_bytes >> 10))
 }
 
 fn too_slow(limit: Duration) -> Error {

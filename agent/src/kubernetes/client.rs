@@ -236,7 +236,7 @@ pub(super) fn opened(
 /// The time of an answer by the API server's clock (RFC 9110, section 6.6.1), if it has one that
 /// the agent can represent. An API server numbers each request (k8s.io/apiserver/pkg/endpoints,
 /// filters/audit_init.go); what a load balancer answers itself has its own clock, and no number.
-fn date(headers: &HeaderMap) -> Option<Wall> {
+pub(super) fn date(headers: &HeaderMap) -> Option<Wall> {
     headers.get(AUDIT_ID)?;
     let date = headers.get(DATE)?.to_str().ok()?;
     let date = chrono::DateTime::parse_from_rfc2822(date).ok()?;

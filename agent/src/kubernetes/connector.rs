@@ -19,7 +19,7 @@ use tower::{BoxError, Service};
 
 /// DNS names of one certificate that are read: kubeadm writes five, and operators add some. Part of
 /// a longer list would say the wrong thing about what two certificates share.
-const MAX_NAMES: usize = 32;
+pub(super) const MAX_NAMES: usize = 32;
 
 type Plain = HttpsConnector<HttpConnector>;
 type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
@@ -36,7 +36,7 @@ impl ServerNames {
         certificates.and_then(|all| all.first()).map(Self::in_certificate).unwrap_or_default()
     }
 
-    fn in_certificate(certificate: &CertificateDer<'_>) -> Self {
+    pub(super) fn in_certificate(certificate: &CertificateDer<'_>) -> Self {
         let Ok(parsed) = webpki::EndEntityCert::try_from(certificate) else {
             return Self::default();
         };

@@ -32,7 +32,18 @@ pub enum Error {
         retry_after: Option<Duration>,
     },
     /// The server sent something that is not a valid response to this request.
-    Invalid(String),
+    Invalid(InvalidResponse),
+}
+
+/// What is wrong with a response. The parsers' messages quote it, so what looks like a token is
+/// left out from the start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidResponse(String);
+
+impl fmt::Display for InvalidResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 /// Why there is no response.
@@ -175,6 +186,11 @@ impl Error {
         }
     }
 
+    /// A response that is not valid.
+    pub(crate) fn invalid(reason: impl fmt::Display) -> Self {
+        Self::Invalid(InvalidResponse(shown(&reason.to_string()).into_owned()))
+    }
+
     /// A response with an error status.
     pub(crate) fn refused(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let parsed: Status = serde_json::from_slice(body).unwrap_or_default();
@@ -293,7 +309,7 @@ impl fmt::Display for Error {
                 write!(f, "connection failed ({})", shown(&error.reason))?;
                 return write!(f, "; {}", error.note.as_deref().unwrap_or(CHECK_NETWORK));
             }
-            Self::Invalid(reason) => write!(f, "invalid response ({})", shown(reason))?,
+            Self::Invalid(reason) => write!(f, "invalid response ({reason})")?,
             Self::Refused { status, message, .. } if message.is_empty() => {
                 write!(f, "responded {status}")?;
             }

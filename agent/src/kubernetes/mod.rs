@@ -24,6 +24,8 @@ pub use access::Access;
 pub use backoff::Backoff;
 pub use body::read_body;
 pub use client::{ApiClient, ApiRequest, Dates, percent_encoded};
-pub use error::{ConfigError, ConnectionError, Error, ErrorKind, is_status, without_login};
+pub use error::{
+    ConfigError, ConnectionError, Error, ErrorKind, InvalidResponse, is_status, without_login,
+};
 pub use kubelet::{KubeletClient, KubeletError, MetricsBody, Trust, TrustError};
 pub use lines::{LineTooLong, Lines, next_chunk};

@@ -20,7 +20,7 @@ use crate::kubernetes::{ApiClient, ApiRequest, Error, read_body};
 /// Bytes of a response. A lease has some 400.
 const MAX_RESPONSE: usize = 64 << 10;
 /// Bytes kept of the holder's name: a host's name and a UUID.
-const MAX_HOLDER: usize = 253;
+pub(super) const MAX_HOLDER: usize = 253;
 const PATH: &str =
     "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-controller-manager";
 
@@ -114,14 +114,19 @@ async fn lease(client: &ApiClient, limit: Duration) -> Result<Option<LeaseSeen>,
         answered => answered?,
     };
     let body = read_body(response, MAX_RESPONSE, limit).await?;
-    let Lease { spec } = serde_json::from_slice(&body)
-        .map_err(|error| Error::Invalid(format!("not a lease: {error}")))?;
+    parsed(&body).map(Some)
+}
+
+/// What a response shows.
+pub(super) fn parsed(body: &[u8]) -> Result<LeaseSeen, Error> {
+    let Lease { spec } = serde_json::from_slice(body)
+        .map_err(|error| Error::invalid(format_args!("not a lease: {error}")))?;
     let holder = spec.holder_identity.filter(|holder| !holder.is_empty());
-    Ok(Some(LeaseSeen {
+    Ok(LeaseSeen {
         holder: holder.map(|holder| cut(&holder)),
         renewed: spec.renew_time.as_deref().and_then(wall),
         duration: spec.lease_duration_seconds.map(|secs| Delta::from_secs(i64::from(secs))),
-    }))
+    })
 }
 
 fn cut(text: &str) -> String {

@@ -8,6 +8,8 @@ pub mod api_once;
 pub mod controller_lease;
 pub mod copies;
 pub mod expected;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed;
 mod health;
 pub mod journal;
 pub mod kernel;

@@ -117,8 +117,13 @@ async fn pods_at(client: &ApiClient, address: IpAddr) -> Result<PodsAtAddress, E
     let request = ApiRequest::get(format!("{path}&limit={LIMIT}&resourceVersion=0"));
     let response = client.send(request, TIMEOUT).await?;
     let body = read_body(response, MAX_LIST, TIMEOUT).await?;
-    let list: List = serde_json::from_slice(&body)
-        .map_err(|error| Error::Invalid(format!("not a list of pods: {error}")))?;
+    parsed(&body, address)
+}
+
+/// What a response shows.
+pub(super) fn parsed(body: &[u8], address: IpAddr) -> Result<PodsAtAddress, Error> {
+    let list: List = serde_json::from_slice(body)
+        .map_err(|error| Error::invalid(format_args!("not a list of pods: {error}")))?;
     Ok(list.reduced(address))
 }
 

@@ -16,6 +16,10 @@ const SHORTEST_LINE: usize = 20;
 /// Fewest characters of a word of random letters and digits: no name in Kubernetes is one, and an
 /// encoded half of a JWT's signature is longer.
 const SHORTEST_RANDOM: usize = 32;
+/// Most characters by which the begin of a word is recognised: a JWT's header, with a key id, has
+/// some 100. A word may begin at each of its characters, so more would take a long word's length
+/// squared.
+const LONGEST_BEGIN: usize = 128;
 /// Fewest letters of a word after `Bearer` that is no prose.
 const LONGEST_WORD: usize = 20;
 
@@ -88,7 +92,7 @@ fn is_json(text: &[u8], at: usize) -> bool {
         b"eyA" | b"ewo" | b"ew0" | b"ewk" => decodes_to_json(rest),
         // A host name in lower case, say. No word begins so and has digits.
         begin => {
-            let run = run(rest);
+            let run = begin_of(rest);
             begin.eq_ignore_ascii_case(b"eyj")
                 && !is_continued(text, at)
                 && run.len() >= SHORTEST
@@ -99,7 +103,7 @@ fn is_json(text: &[u8], at: usize) -> bool {
 
 /// Whether `text` begins with base64url of `{`, white space, a quote and a letter.
 fn decodes_to_json(text: &[u8]) -> bool {
-    let run = run(text);
+    let run = begin_of(text);
     if run.len() < SHORTEST {
         return false;
     }
@@ -115,7 +119,7 @@ fn decodes_to_json(text: &[u8]) -> bool {
 
 /// Whether base64 of a token begins here, as in a Secret.
 fn is_encoded(text: &[u8], at: usize) -> bool {
-    let run = run(&text[at..]);
+    let run = begin_of(&text[at..]);
     let decoded: Vec<u8> = run.chunks_exact(4).take(8).flat_map(quantum).collect();
     run.len() >= SHORTEST
         && [b"eyJ", b"eyA", b"ewo", b"ew0", b"ewk"].iter().any(|begin| decoded.starts_with(*begin))
@@ -138,6 +142,11 @@ fn sextet(byte: u8) -> u32 {
         b'_' | b'/' => 63,
         _ => 0,
     }
+}
+
+/// As [`run`], of which the begin is enough.
+fn begin_of(text: &[u8]) -> &[u8] {
+    run(text.get(..LONGEST_BEGIN).unwrap_or(text))
 }
 
 /// The characters of base64url that `text` begins with.

@@ -153,6 +153,16 @@ fn an_error_repeats_no_random_word_either() {
     }
 }
 
+/// Whoever writes a text must not hold up the agent with it. With the square of its length, each of
+/// these takes a minute.
+#[test]
+fn a_long_text_takes_no_longer_than_its_length() {
+    for part in ["eyj-", "aZXlK", "ewo", "aeyA", "eyj", "ZXlKew0-", "x_eyj-", "Bearer ", "eyJ\n"] {
+        let text = format!("x{}", part.repeat((64 << 10) / part.len()));
+        assert!(redacted_input(&text).len() < text.len() * 10);
+    }
+}
+
 proptest! {
     #[test]
     fn nothing_of_a_token_is_left_and_nothing_is_replaced_twice(

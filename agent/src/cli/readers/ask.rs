@@ -1,5 +1,6 @@
 //! Asks the agent that runs on this node.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,6 +12,7 @@ use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use serde_json::Value;
 use tokenwatch_core::base::text::shown;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -136,9 +138,31 @@ async fn list(at: SocketAddr, pod: Option<&PodName>) -> Result<ReaderList, Fault
     let foreign = || Fault::Answered(Unanswered::Foreign(at));
     let (status, body) = answer.ok().flatten().ok_or_else(foreign)?;
     match status {
-        StatusCode::OK => serde_json::from_slice(&body).map_err(|_| foreign()),
+        StatusCode::OK => parsed(&body).ok_or_else(foreign),
         StatusCode::SERVICE_UNAVAILABLE => Err(Fault::Answered(Unanswered::Busy(at))),
         other => Err(Fault::Answered(Unanswered::NoList(at, other))),
+    }
+}
+
+/// The list in an answer, with every text made safe to print: whoever listens on that port may have
+/// written it. Texts of an agent are safe already, and stay as they are.
+pub(super) fn parsed(body: &[u8]) -> Option<ReaderList> {
+    let mut value = serde_json::from_slice(body).ok()?;
+    make_safe(&mut value);
+    serde_json::from_value(value).ok()
+}
+
+/// `serde_json` refuses what is nested deeper than 128 times.
+fn make_safe(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            if let Cow::Owned(safe) = shown(text) {
+                *text = safe;
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(make_safe),
+        Value::Object(values) => values.values_mut().for_each(make_safe),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
@@ -191,6 +215,23 @@ mod tests {
             listening(&["10.0.0.7", "0.0.0.0", "127.0.0.1", "::"]),
             ["10.0.0.7:9723", "127.0.0.1:9723", "[::1]:9723"]
         );
+    }
+
+    /// JSON may hold each of these characters as it is.
+    #[test]
+    fn no_text_of_an_answer_acts_on_a_terminal() {
+        let list = |node: &str| {
+            format!(
+                r#"{{"at": "2026-11-28T10:00:00Z", "node": "{node}", "roots": [], "tokens": 0,
+                    "problems": ["{node}"], "left_out": 0, "readers": []}}"#
+            )
+        };
+        for (odd, shown) in [("\u{9b}31m", "\\u{9b}31m"), ("\u{202e}x", "\\u{202e}x")] {
+            let list = parsed(list(odd).as_bytes()).unwrap();
+            assert_eq!((list.node.as_str(), list.problems[0].as_str()), (shown, shown));
+        }
+        assert_eq!(parsed(list("node-1").as_bytes()).unwrap().node, "node-1");
+        assert!(parsed(b"{}").is_none() && parsed(b"<html>").is_none());
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! itself for a moment if there is none.
 
 mod ask;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzed;
 mod render;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,8 @@
 //! - `upgrade`: who fails the day the API server no longer extends the expiry of tokens;
 //! - `posture`: tokens that live too long, that nobody needs, or that many share.
 
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzed;
 mod posture;
 #[cfg(test)]
 mod posture_tests;

@@ -87,7 +87,7 @@ impl MetricsBody {
     /// The next part; none at the end. A body that is cut is an error.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         while let Some(frame) = self.0.frame().await {
-            let frame = frame.map_err(|_| Error::Invalid("its body was cut".to_owned()))?;
+            let frame = frame.map_err(|_| Error::invalid("its body was cut"))?;
             if let Ok(data) = frame.into_data() {
                 return Ok(Some(data));
             }

@@ -92,7 +92,7 @@ impl fmt::Display for FileError {
 
 impl Trust {
     /// Reads the files. Fails if neither has a certificate.
-    pub(super) fn verifier(&self, address: IpAddr) -> Result<Verifier, TrustError> {
+    pub(in crate::kubernetes) fn verifier(&self, address: IpAddr) -> Result<Verifier, TrustError> {
         let (own, authorities) =
             (certificates(&self.certificate), self.authorities.as_deref().map(authorities));
         let (pinned, authorities) = match (own, authorities) {
@@ -142,7 +142,7 @@ fn authorities(file: &Path) -> Result<Arc<WebPkiServerVerifier>, FileError> {
 
 /// Accepts kubelet's certificate, and no other.
 #[derive(Debug)]
-pub(super) struct Verifier {
+pub(in crate::kubernetes) struct Verifier {
     /// kubelet's own certificates.
     pinned: Vec<CertificateDer<'static>>,
     authorities: Option<Arc<WebPkiServerVerifier>>,

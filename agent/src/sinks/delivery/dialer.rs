@@ -83,8 +83,13 @@ impl Service<Uri> for Dialer {
 async fn tunnel(mut tcp: TcpStream, to: &Uri, proxy: &Proxy) -> Result<TcpStream, ProxyError> {
     tcp.write_all(&connect(to, proxy)).await.map_err(ProxyError::Broken)?;
     let head = head(&mut tcp).await.map_err(ProxyError::Broken)?;
-    match status(&head) {
-        Some((200..=299, _)) => Ok(tcp),
+    opened(&head).map(|()| tcp)
+}
+
+/// Whether the head of the proxy's answer opens the tunnel.
+pub(super) fn opened(head: &[u8]) -> Result<(), ProxyError> {
+    match status(head) {
+        Some((200..=299, _)) => Ok(()),
         Some((status, reason)) => Err(ProxyError::Refused(status, shown(reason).into_owned())),
         None => Err(ProxyError::NotHttp),
     }

@@ -1,17 +1,21 @@
-//! Any bytes as the answer of a collector, over gRPC and over HTTP.
+//! Any bytes as the answer of a collector, over gRPC and over HTTP, of a proxy in front of it, and as
+//! the files for TLS.
 
-use http::response::Parts;
+use std::path::Path;
+
 use tokenwatch_core::base::time::Wall;
 use tokenwatch_otlp::PartialSuccess;
 use tonic::{Code, Status};
 
 use super::advice::Time;
 use super::backoff::Backoff;
+use super::dialer;
 use super::failure::Failure;
 use super::news::warning;
-use crate::config::otlp::{OwnOtlp, Settings, Target};
+use super::tls::Material;
+use crate::config::otlp::{OwnOtlp, Settings, Target, TlsFiles};
 use crate::environment::Environment;
-use crate::fuzzed::{Numbers, assert_no_token};
+use crate::fuzzed::{Response, assert_no_token};
 
 /// What the agent sends, and a collector may repeat.
 const SECRET: &str = "s3cr-et-0f-the-agent";
@@ -22,14 +26,15 @@ const MAX_TEXT: usize = 8_192;
 /// Longest wait that a collector can request (`backoff`).
 const MAX_WAIT: u64 = 600;
 
-/// A status in two bytes, then the headers, each in a line, an empty line, and the body.
+/// A [`Response`].
 pub(crate) fn otlp(bytes: &[u8]) {
     let Some(target) = target() else { return };
-    let mut numbers = Numbers::of(bytes);
-    let status = u16::from_le_bytes(numbers.bytes());
-    let rest = bytes.get(2..).unwrap_or_default();
-    let (head, body) = split(rest);
-    if let Some(parts) = parts(status, head) {
+    let response = Response::of(bytes);
+    let Response { status, head, body } = response;
+    if let Err(error) = dialer::opened(head) {
+        is_safe(bytes, &error.to_string());
+    }
+    if let Some(parts) = response.parts() {
         judged(bytes, Failure::http(&parts, body, &target, NOW), &target);
         judged(bytes, Failure::not_grpc(&parts, body, &target, NOW), &target);
     }
@@ -44,6 +49,18 @@ pub(crate) fn otlp(bytes: &[u8]) {
     }
 }
 
+/// The authorities, and the certificate with its key.
+pub(crate) fn tls(bytes: &[u8], file: &Path) {
+    let file = file.to_owned();
+    let own = TlsFiles { ca: None, client: Some((file.clone(), file.clone())) };
+    for files in [TlsFiles { ca: Some(file), client: None }, own] {
+        let config = Material::read(&files).and_then(|material| material.config(&files));
+        if let Err(error) = config {
+            assert_no_token(bytes, &error.to_string());
+        }
+    }
+}
+
 fn target() -> Option<Target> {
     let headers = vec![("authorization".to_owned(), format!("Bearer {SECRET}"))];
     let own = OwnOtlp {
@@ -52,23 +69,6 @@ fn target() -> Option<Target> {
         ..OwnOtlp::default()
     };
     Settings::resolve(&own, &Environment::default()).ok()??.logs
-}
-
-fn split(bytes: &[u8]) -> (&[u8], &[u8]) {
-    match bytes.windows(2).position(|pair| pair == b"\n\n") {
-        Some(at) => (&bytes[..at], &bytes[at + 2..]),
-        None => (b"", bytes),
-    }
-}
-
-/// The head of a response, as hyper gives it; none if it would refuse it.
-fn parts(status: u16, head: &[u8]) -> Option<Parts> {
-    let mut response = http::Response::builder().status(status);
-    for line in head.split(|byte| *byte == b'\n') {
-        let at = line.iter().position(|byte| *byte == b':')?;
-        response = response.header(&line[..at], line[at + 1..].trim_ascii());
-    }
-    response.body(()).ok().map(|response| response.into_parts().0)
 }
 
 /// What is shown of a failure is bounded and safe, and no wait that is requested is long.

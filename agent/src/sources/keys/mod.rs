@@ -6,6 +6,8 @@
 //! - `own`: the claims of the agent's own token, which tell something where the API server refuses
 //!   it.
 
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzed;
 mod own;
 mod published;
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use tokenwatch_core::world::keys::KeySet;
 
 use crate::kubernetes::{ApiClient, ApiRequest, Error, read_body};
@@ -30,8 +30,22 @@ pub(super) async fn published(
     client: &ApiClient,
     limit: Duration,
 ) -> Result<(KeySet, Jwks), Error> {
-    let jwks: Jwks = get(client, KEYS, limit).await?;
-    let discovery: Option<Discovery> = get(client, DISCOVERY, limit).await.ok();
+    let keys = get(client, KEYS, limit).await?;
+    let discovery = get(client, DISCOVERY, limit).await.unwrap_or_default();
+    parsed(&keys, &discovery)
+}
+
+async fn get(client: &ApiClient, path: &str, limit: Duration) -> Result<Bytes, Error> {
+    let request = ApiRequest { accept: ANY, ..ApiRequest::get(path.to_owned()) };
+    let response = client.send(request, limit).await?;
+    read_body(response, MAX_RESPONSE, limit).await
+}
+
+/// What the two responses show. A discovery document that is none has no issuer.
+pub(super) fn parsed(keys: &[u8], discovery: &[u8]) -> Result<(KeySet, Jwks), Error> {
+    let jwks: Jwks = serde_json::from_slice(keys)
+        .map_err(|error| Error::invalid(format_args!("{KEYS}: {error}")))?;
+    let discovery: Option<Discovery> = serde_json::from_slice(discovery).ok();
     let issuer = discovery.and_then(|discovery| discovery.issuer);
     let ids = jwks.keys.iter().filter_map(Jwk::id).map(ToOwned::to_owned);
     match KeySet::new(issuer.as_deref(), ids) {
@@ -40,17 +54,6 @@ pub(super) async fn published(
     }
 }
 
-async fn get<T: DeserializeOwned>(
-    client: &ApiClient,
-    path: &str,
-    limit: Duration,
-) -> Result<T, Error> {
-    let request = ApiRequest { accept: ANY, ..ApiRequest::get(path.to_owned()) };
-    let response = client.send(request, limit).await?;
-    let body = read_body(response, MAX_RESPONSE, limit).await?;
-    serde_json::from_slice(&body).map_err(|error| Error::Invalid(format!("{path}: {error}")))
-}
-
 fn unusable(count: usize) -> Error {
-    Error::Invalid(format!("{KEYS}: {count} keys, of which the agent cannot use the ids"))
+    Error::invalid(format_args!("{KEYS}: {count} keys, of which the agent cannot use the ids"))
 }

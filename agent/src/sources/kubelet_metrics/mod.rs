@@ -85,7 +85,7 @@ async fn look(client: &KubeletClient) -> (Option<MetricsSeen>, Option<String>) {
 
 async fn read(client: &KubeletClient, limit: Duration) -> Result<KubeletCounters, KubeletError> {
     let body = client.metrics(limit).await?;
-    let late = || Error::Invalid(format!("its body was not complete within {limit:?}"));
+    let late = || Error::invalid(format_args!("its body was not complete within {limit:?}"));
     let read = timeout(limit, counted(body)).await;
     Ok(read.unwrap_or_else(|_| Err(late()))?)
 }
@@ -96,14 +96,14 @@ async fn counted(mut body: MetricsBody) -> Result<KubeletCounters, Error> {
     while let Some(part) = body.next().await? {
         size += part.len();
         if size > MAX_BODY {
-            return Err(Error::Invalid(format!("its body is larger than {MOST_MIB} MiB")));
+            return Err(Error::invalid(format_args!("its body is larger than {MOST_MIB} MiB")));
         }
         lines.push(&part, |line| counters::take(&mut counters, line));
     }
     lines.finish(|line| counters::take(&mut counters, line));
     // Every kubelet has this one: what does not is no kubelet, or a proxy's page.
     let is_kubelet = counters.started.is_some();
-    is_kubelet.then_some(counters).ok_or_else(|| Error::Invalid("it has no metrics".to_owned()))
+    is_kubelet.then_some(counters).ok_or_else(|| Error::invalid("it has no metrics"))
 }
 
 /// What a failure shows about kubelet.
@@ -152,7 +152,7 @@ fn refused(error: &Error) -> String {
             403 => FORBIDDEN.to_owned(),
             status => format!("it answered {status}"),
         },
-        Error::Invalid(reason) => reason.clone(),
+        Error::Invalid(reason) => reason.to_string(),
     }
 }
 

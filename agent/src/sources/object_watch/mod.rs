@@ -23,7 +23,7 @@ use crate::kubernetes::{
 /// Bytes of the list with one object.
 const MAX_LIST: usize = 2 << 20;
 /// Characters of a resource version; real ones are numbers of up to 20 digits.
-const MAX_VERSION: usize = 64;
+pub(super) const MAX_VERSION: usize = 64;
 
 /// Timeouts and intervals, as for pods.
 #[derive(Clone, Copy, Debug)]
@@ -199,8 +199,7 @@ impl<W: Watched> Watch<W> {
         let request = if is_metadata { ApiRequest::list_metadata } else { ApiRequest::get };
         let response = self.client.send(request(query::<W>("limit=1")), self.pace.head).await?;
         let body = read_body(response, MAX_LIST, self.pace.head).await?;
-        let list: List = serde_json::from_slice(&body).map_err(|error| invalid::<W>(&error))?;
-        checked::<W>(list.metadata.resource_version)
+        version::<W>(&body)
     }
 
     /// The duration is jittered: watches of a fleet that start together do not end together.
@@ -216,6 +215,12 @@ impl<W: Watched> Watch<W> {
         self.version = Some(event(&mut self.watched, line)?);
         Ok(())
     }
+}
+
+/// The version of a list.
+pub(super) fn version<W: Watched>(body: &[u8]) -> Result<String, Error> {
+    let list: List = serde_json::from_slice(body).map_err(|error| invalid::<W>(&error))?;
+    checked::<W>(list.metadata.resource_version)
 }
 
 /// Takes an event; its version.
@@ -239,7 +244,7 @@ fn query<W: Watched>(text: &str) -> String {
 }
 
 fn invalid<W: Watched>(reason: &dyn std::fmt::Display) -> Error {
-    Error::Invalid(format!("not a watch of {}: {reason}", W::ABOUT.name))
+    Error::invalid(format_args!("not a watch of {}: {reason}", W::ABOUT.name))
 }
 
 fn checked<W: Watched>(version: String) -> Result<String, Error> {

@@ -118,7 +118,7 @@ impl Watch {
                 return self.listed(page.metadata.resource_version, pods, reporter).await;
             }
         }
-        Err(invalid(&format!("a list of more than {MAX_PAGES} pages")).into())
+        Err(Error::invalid(format_args!("a list of more than {MAX_PAGES} pages")).into())
     }
 
     async fn listed(
@@ -128,7 +128,7 @@ impl Watch {
         reporter: &mut Reporter,
     ) -> Result<String, End> {
         let version = version.filter(|version| is_version(version));
-        let version = version.ok_or_else(|| invalid("a list without resourceVersion"))?;
+        let version = version.ok_or_else(|| Error::invalid("a list without resourceVersion"))?;
         self.position = Position::After(version.clone());
         reporter.observed(ClusterSeen::Listed(pods)).await?;
         Ok(version)
@@ -171,7 +171,7 @@ impl Watch {
     async fn read(&mut self, watch: Response<Body>, reporter: &mut Reporter) -> Result<(), End> {
         let (mut body, mut lines) = (watch.into_body(), Lines::default());
         while let Some(chunk) = next_chunk(&mut body, self.pace.silence).await {
-            let complete = lines.push(&chunk).map_err(|error| invalid(&error.to_string()))?;
+            let complete = lines.push(&chunk).map_err(Error::invalid)?;
             for line in complete {
                 let seen = self.event(&line)?;
                 reporter.observed(seen).await?;
@@ -204,15 +204,12 @@ pub(super) fn event(line: &[u8]) -> Result<(String, ClusterSeen), Error> {
 
 /// A page of the list.
 pub(super) fn page(body: &[u8]) -> Result<Page, Error> {
-    serde_json::from_slice(body).map_err(|error| invalid(&format!("not a list of pods: {error}")))
-}
-
-fn invalid(reason: &str) -> Error {
-    Error::Invalid(reason.to_owned())
+    serde_json::from_slice(body)
+        .map_err(|error| Error::invalid(format_args!("not a list of pods: {error}")))
 }
 
 fn bad_event(reason: &dyn std::fmt::Display) -> Error {
-    invalid(&format!("not an event of a watch: {reason}"))
+    Error::invalid(format_args!("not an event of a watch: {reason}"))
 }
 
 fn seen(kind: &str, object: Object) -> Option<ClusterSeen> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::StatusCode;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -33,28 +34,36 @@ pub(super) async fn look_up(
     account: AccountName,
     limit: Duration,
 ) -> Result<AccountSeen, Error> {
-    match get(client, &account, limit).await {
-        Ok(uid) => Ok(AccountSeen { account, uid }),
-        Err(error) if is_not_found(&error, &account) => Ok(AccountSeen { account, uid: None }),
+    let response = get(client, &account, limit).await;
+    seen(account, response)
+}
+
+/// What a response, or its error, shows of the account.
+pub(super) fn seen(
+    account: AccountName,
+    response: Result<Bytes, Error>,
+) -> Result<AccountSeen, Error> {
+    match response.and_then(|body| uid(&body)) {
+        Ok(uid) => Ok(AccountSeen::new(account, uid.as_deref())),
+        Err(error) if is_not_found(&error, &account) => Ok(AccountSeen::new(account, None)),
         Err(error) => Err(error),
     }
 }
 
-/// The account's UID; nothing while it is being deleted.
-async fn get(
-    client: &ApiClient,
-    account: &AccountName,
-    limit: Duration,
-) -> Result<Option<String>, Error> {
+async fn get(client: &ApiClient, account: &AccountName, limit: Duration) -> Result<Bytes, Error> {
     let path = format!(
         "/api/v1/namespaces/{}/serviceaccounts/{}",
         percent_encoded(&account.namespace),
         percent_encoded(&account.name)
     );
     let response = client.send(ApiRequest::get_metadata(path), limit).await?;
-    let body = read_body(response, MAX_RESPONSE, limit).await?;
-    let Object { metadata } = serde_json::from_slice(&body)
-        .map_err(|error| Error::Invalid(format!("not a service account: {error}")))?;
+    read_body(response, MAX_RESPONSE, limit).await
+}
+
+/// The account's UID; nothing while it is being deleted.
+fn uid(body: &[u8]) -> Result<Option<String>, Error> {
+    let Object { metadata } = serde_json::from_slice(body)
+        .map_err(|error| Error::invalid(format_args!("not a service account: {error}")))?;
     Ok(metadata.deletion_timestamp.is_none().then_some(metadata.uid))
 }
 

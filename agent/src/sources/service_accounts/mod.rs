@@ -6,6 +6,8 @@
 //! - `once`: many accounts at once, for `check`;
 //! - `watch`: the optional watch.
 
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzed;
 mod look_up;
 mod once;
 mod queue;

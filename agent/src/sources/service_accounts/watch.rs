@@ -69,9 +69,9 @@ pub(super) async fn run(
 }
 
 /// What the changes of the accounts showed.
-struct Accounts {
-    followed: Followed,
-    seen: Vec<Observation>,
+pub(super) struct Accounts {
+    pub(super) followed: Followed,
+    pub(super) seen: Vec<Observation>,
 }
 
 impl Watched for Accounts {
@@ -94,9 +94,9 @@ impl Watched for Accounts {
             Change::None => return Ok(resource_version),
         };
         let account = AccountName { namespace, name };
-        let uid = exists.then_some(uid);
         if self.followed.contains(&account) {
-            self.seen.push(Observation::ServiceAccount(AccountSeen { account, uid }));
+            let seen = AccountSeen::new(account, exists.then_some(uid.as_str()));
+            self.seen.push(Observation::ServiceAccount(seen));
         }
         Ok(resource_version)
     }

@@ -6,6 +6,8 @@
 //! - `volumes`: the tokens of volumes, one after the other;
 //! - this file: the answer, and how it fits the verdict.
 
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzed;
 mod request;
 #[cfg(test)]
 mod tests;

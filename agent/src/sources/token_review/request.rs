@@ -1,11 +1,13 @@
 //! The request, in a buffer that is wiped, and what the response means.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde::Deserialize;
 use tokenwatch_core::base::secrecy::{REDACTED, redacted_input};
+use tokenwatch_core::base::text::shown;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::{NoReview, Review};
@@ -18,10 +20,8 @@ const JSON: &str = "application/json";
 const TIMEOUT: Duration = Duration::from_secs(3);
 /// Bytes of a response: it repeats the token, which has at most 64 KiB.
 const MAX_RESPONSE: usize = 256 << 10;
-/// Most audiences of a response that are kept, and most characters of an error: the strings in the
-/// API server's own errors (pkg/serviceaccount/claims.go) have some hundred.
-const MAX_AUDIENCES: usize = 32;
-const MAX_ERROR: usize = 1_024;
+/// Most audiences of a response that are kept.
+pub(super) const MAX_AUDIENCES: usize = 32;
 
 #[derive(Deserialize)]
 struct TokenReview {
@@ -84,7 +84,7 @@ fn body(token: &TokenBytes, audiences: &[String]) -> Result<Bytes, Error> {
 }
 
 /// An error of the parser could repeat a part of the response, and so of the token.
-fn parsed(body: &[u8], token: &TokenBytes) -> Result<Review, Error> {
+pub(super) fn parsed(body: &[u8], token: &TokenBytes) -> Result<Review, Error> {
     let review: TokenReview =
         serde_json::from_slice(body).map_err(|_| invalid("the response is no TokenReview"))?;
     let status = review.status.ok_or_else(|| invalid("the response has no status"))?;
@@ -97,13 +97,14 @@ fn parsed(body: &[u8], token: &TokenBytes) -> Result<Review, Error> {
 }
 
 /// A text of the response without anything of the token. No error of an API server has any, but
-/// the request may have gone through a webhook.
+/// the request may have gone through a webhook. It is looked at before it is cut: less of a piece
+/// would not be recognised. The API server's own errors (pkg/serviceaccount/claims.go) have some
+/// hundred characters, and are not cut.
 fn without_token(text: &str, token: &TokenBytes) -> String {
-    let text = text.get(..text.floor_char_boundary(MAX_ERROR)).unwrap_or_default();
     if repeats(text, token.as_bytes()) {
         return REDACTED.to_owned();
     }
-    redacted_input(text).into_owned()
+    shown(&redacted_input(text)).into_owned()
 }
 
 /// Fewest characters of a token that are recognised: any name may have fewer in common.
@@ -111,8 +112,8 @@ const RECOGNISED: usize = 12;
 
 /// Whether `text` has any piece of the token of that length.
 fn repeats(text: &str, token: &[u8]) -> bool {
-    let pieces = || text.as_bytes().windows(RECOGNISED);
-    token.windows(RECOGNISED).any(|piece| pieces().any(|other| other == piece))
+    let pieces: BTreeSet<&[u8]> = token.windows(RECOGNISED).collect();
+    text.as_bytes().windows(RECOGNISED).any(|piece| pieces.contains(piece))
 }
 
 /// The response repeats the token. Its buffer is wiped, if the client does not share it.
@@ -128,5 +129,5 @@ pub(super) fn is_denied(error: &Error) -> bool {
 }
 
 fn invalid(what: &str) -> Error {
-    Error::Invalid(format!("{REVIEWS}: {what}"))
+    Error::invalid(format_args!("{REVIEWS}: {what}"))
 }

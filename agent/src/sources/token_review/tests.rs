@@ -2,6 +2,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use serde_json::json;
+use tokenwatch_core::base::secrecy::REDACTED;
 use tokenwatch_core::base::time::{Delta, Wall};
 use tokenwatch_core::world::tokens::{Claims, TokenKey};
 use tokenwatch_lab::kubelet::{Payload, Volume};
@@ -188,6 +189,18 @@ fn a_verdict_and_an_answer_agree_or_not() {
     for (verdict, is_refused, accepted, refused) in table {
         assert_eq!(agreement(&review(true), verdict, is_refused), accepted, "{verdict:?}");
         assert_eq!(agreement(&review(false), verdict, is_refused), refused, "{verdict:?}");
+    }
+}
+
+/// Six characters of it would be left, fewer than are recognised.
+#[tokio::test]
+async fn a_piece_is_found_before_the_text_is_cut() {
+    let token = token(1_800_000_000);
+    let signature = token.rsplit('.').next().unwrap();
+    for left in [512 - 6, 1_024 - 6] {
+        let status = json!({"error": format!("{}{}", "x ".repeat(left / 2), &signature[..40])});
+        let review = answer(whole(201, &reviewed(&status, &token)), &token).await.unwrap();
+        assert_eq!(review.error.as_deref(), Some(REDACTED));
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::turns::Turns;
 use crate::base::time::{Delta, Monotonic, Reading};
-use crate::world::tokens::{Claims, Generation, TokenKey};
+use crate::world::tokens::{Claims, Generation, TokenKey, kept_name};
 
 /// Time between two requests out of turn for the same account. An account that was deleted by
 /// mistake may be created again.
@@ -43,6 +43,14 @@ pub struct AccountSeen {
     pub account: AccountName,
     /// The UID of the account that has this name now; nothing if there is none.
     pub uid: Option<String>,
+}
+
+impl AccountSeen {
+    /// An answer about this account. The UID is cut as those in tokens are, with which it is
+    /// compared.
+    pub fn new(account: AccountName, uid: Option<&str>) -> Self {
+        Self { account, uid: uid.map(kept_name) }
+    }
 }
 
 /// Why the API server rejects a token because of its service account. It looks up the account and
