@@ -65,8 +65,11 @@ async fn responses_are_bounded_in_time_and_size() {
     .await;
     let client = fake.client();
     let soon = Duration::from_millis(200);
-    let late = client.send(request(), soon).await.unwrap_err();
-    assert!(late.to_string().contains("no response within"), "{late}");
+    // On a busy machine, the time may be over before the request is there.
+    while fake.requests().is_empty() {
+        let late = client.send(request(), soon).await.unwrap_err();
+        assert!(late.to_string().contains("no response within"), "{late}");
+    }
     let half = client.send(request(), LIMIT).await.unwrap();
     let half = read_body(half, 1 << 20, soon).await.unwrap_err();
     assert!(half.to_string().contains("was not complete"), "{half}");

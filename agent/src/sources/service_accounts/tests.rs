@@ -190,7 +190,7 @@ async fn many_accounts_are_requested_at_once_within_the_time_limit() {
 
 const LIST: &str = r#"{"metadata": {"resourceVersion": "100", "continue": "x"}, "items": []}"#;
 const PACE: object_watch::Pace = object_watch::Pace {
-    head: Duration::from_millis(500),
+    head: Duration::from_secs(10),
     silence: Duration::from_millis(500),
     watch: Duration::from_secs(290),
     pause: Duration::from_millis(1),
