@@ -1,5 +1,5 @@
-//! Any bytes as the answer of a collector, over gRPC and over HTTP, of a proxy in front of it, and as
-//! the files for TLS.
+//! Any bytes as the answer of a collector, over gRPC and over HTTP, of a proxy in front of it, and
+//! as the files for TLS.
 
 use std::path::Path;
 

@@ -31,7 +31,7 @@ pub(in crate::sources) fn accounts(input: &[u8], body: &[u8]) {
     seen.into_iter().for_each(|seen| kept(input, seen));
 }
 
-/// A refused request: the account is missing only if the API server says so.
+/// A refused request: the account is missing only by the API server's own message.
 pub(in crate::sources) fn refused(input: &[u8], error: Error) {
     let is_missing = error.status() == Some(StatusCode::NOT_FOUND);
     let seen = look_up::seen(cart(), Err(error));
