@@ -2,6 +2,7 @@
 
 mod metrics;
 mod refusals;
+mod unwatched;
 
 use core::net::IpAddr;
 
@@ -26,7 +27,7 @@ use crate::world::kubelet::errors::{ErrorCause, ErrorPod, ErrorScope, ErrorSourc
 use crate::world::kubelet::{SyncsSeen, VolumeSync};
 use crate::world::observation::{
     Absence, Again, BlindSpot, DeliveryState, FileContent, FileSeen, Observation, SourceState,
-    Standstill, Unknown, Unwatched, UnwatchedPod,
+    Standstill,
 };
 use crate::world::privileges::{Level, Privileges};
 use crate::world::readers::{
@@ -67,7 +68,7 @@ every_observation! {
     1 WithoutTokens => |_| vec(name("uid"), 0..3).prop_map(Observation::WithoutTokens);
     1 Legacy => |_| vec(legacy(), 0..3).prop_map(Observation::Legacy);
     1 Blind => |_| vec(blind_spot(), 0..3).prop_map(Observation::Blind);
-    1 Unwatched => |_| unwatched().prop_map(Observation::Unwatched);
+    1 Unwatched => |_| unwatched::unwatched().prop_map(Observation::Unwatched);
     1 Source => |_| source().prop_map(Observation::Source);
     1 Standstill => |now| standstill(now).prop_map(Observation::Standstill);
     2 NtpRound => |now| round(now).prop_map(Observation::NtpRound);
@@ -306,13 +307,6 @@ fn blind_spot() -> impl Strategy<Value = BlindSpot> {
 fn source() -> impl Strategy<Value = SourceState> {
     (prop_oneof![Just("files"), Just("copies"), Just("ntp")], option::of(reason()))
         .prop_map(|(source, degraded)| SourceState { source: source.into(), degraded })
-}
-
-fn unwatched() -> impl Strategy<Value = Unwatched> {
-    let pod = (name("uid"), 1_usize..3_000)
-        .prop_map(|(pod_uid, volumes)| UnwatchedPod { pod_uid, volumes });
-    (prop_oneof![Just(Unknown::Opens), Just(Unknown::Processes)], vec(pod, 0..3))
-        .prop_map(|(unknown, pods)| Unwatched { unknown, pods })
 }
 
 fn standstill(now: Reading) -> impl Strategy<Value = Standstill> {
