@@ -83,7 +83,9 @@ impl Openers {
     pub(super) fn retry(&self) {
         self.share(&mut lock(&self.0.places));
         let freed = lock(&self.0.room).take_freed();
-        freed.iter().for_each(|(volume, path)| self.follow(volume, path));
+        for (volume, path) in freed {
+            self.follow(&volume, &path);
+        }
         let failed = lock(&self.0.failed).clone();
         for (volume, (path, _)) in failed {
             self.follow(&volume, &path);
@@ -115,7 +117,9 @@ impl Openers {
     /// Forgets the volumes for which there is no room any more.
     fn share(&self, places: &mut Places) {
         let lost = lock(&self.0.room).share();
-        lost.iter().for_each(|volume| places.remove(volume));
+        for volume in lost {
+            places.remove(&volume);
+        }
     }
 
     /// Forgets the volume. Its marks end with its directories.
@@ -369,7 +373,9 @@ mod tests {
         assert_eq!(directories(Path::new("/no/such/folder")).count(), 0);
         let table = [(vec![], 2), (vec!["..2/a/b", "..2/a/c", "ordinary/d/e/f"], 4)];
         for (more, expected) in table {
-            more.iter().for_each(|path| fs::create_dir_all(folder.path().join(path)).unwrap());
+            for path in &more {
+                fs::create_dir_all(folder.path().join(path)).unwrap();
+            }
             assert_eq!(largest_generation(folder.path()), expected, "{more:?}");
         }
         for nth in 0..MAX_DIRECTORIES {

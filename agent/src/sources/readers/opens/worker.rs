@@ -363,7 +363,9 @@ impl Worker {
     fn forget(&mut self, path: &Path) {
         let id = self.by_path.remove(path);
         let volume = id.and_then(|id| self.volumes.remove(&id));
-        volume.iter().for_each(|volume| self.forget_opens(volume));
+        if let Some(volume) = &volume {
+            self.forget_opens(volume);
+        }
         if let (Some(mut volume), Ok(instances)) = (volume, &mut self.instances) {
             volume.leave(instances);
         }
