@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use nix::mount::{MsFlags, mount};
 use nix::sys::signal::Signal;
 use tokenwatch_core::base::time::Wall;
-use tokenwatch_lab::kubelet::Payload;
+use tokenwatch_lab::kubelet::{Payload, Volume};
+use tokenwatch_lab::root::Root;
 
 use crate::bed::{SOON, SPACED, is_alone, mount_tmpfs};
 use crate::node;
@@ -148,4 +149,40 @@ fn a_limit_of_watches_is_reported_for_each_volume() {
     assert!(raised.unwrap().success());
     agent.wait("recording", "\"watching\"", 4);
     agent.wait("log", "source works source=readers", 2);
+}
+
+/// 600 tokens, each below seven directories of its own, need some 8,400 watches: more than all that
+/// there are.
+fn write_deep(volume: &Volume, tokens: usize) {
+    let token = node::token(&node::payload("hog", 1, 600)).into_bytes();
+    let path = |nth| PathBuf::from(format!("{nth}/b/c/d/e/f/g/token"));
+    let payload: Payload = (0..tokens).map(|nth| (path(nth), token.clone())).collect();
+    volume.write(&payload, Wall::from_secs(1_800_000_000)).unwrap();
+}
+
+/// The others stay followed, and so does what the pod has within its share.
+#[test]
+fn a_pod_with_thousands_of_directories_is_named_until_it_is_gone() {
+    let node = Node::new();
+    let hog = |name| Root::at(&node.root()).unwrap().volume("hog", name);
+    write_deep(&hog("first"), 300);
+    write_deep(&hog("second"), 300);
+    for pod in ["a-pod", "z-pod"] {
+        write_now(&node, pod, 1);
+    }
+    let root = node.root();
+    let agent = Agent::start(&["env"], &["--root", root.to_str().unwrap()]);
+    let named = "does not see whether and when anybody opens the tokens of 1 volume of pod UID hog";
+    agent.wait("out", named, 1);
+    agent.wait("recording", "\"watching\"", 3);
+    for pod in ["a-pod", "z-pod"] {
+        fs::read(node.volume(pod).directory().join("token")).unwrap();
+    }
+    agent.wait("recording", "\"opened\"", 2);
+    assert_eq!(agent.text("recording").matches("\"unseen\"").count(), 1, "of one volume");
+    agent.wait("log", "1 volumes are not watched, because their pods have more", 1);
+    fs::remove_dir_all(root.join("pods/hog")).unwrap();
+    agent.wait("out", "The agent sees all projected volumes on node", 1);
+    agent.wait("log", "source works source=readers", 2);
+    assert_eq!(agent.text("out").matches(named).count(), 1, "{}", agent.text("out"));
 }

@@ -71,18 +71,25 @@ impl Shares {
     /// share of a namespace, which is half of the room by the number of namespaces. So many pods of
     /// one namespace that use little each take nothing from the few of another one.
     pub fn loser(&self) -> Option<&Option<String>> {
+        if self.uses.values().all(|used| used.namespace.is_none()) {
+            return self.most(|_, _| true); // each pod is a group of its own, and nothing is counted
+        }
         let mut groups: BTreeMap<Group<'_>, usize> = BTreeMap::new();
         for (pod, used) in &self.uses {
             *groups.entry(group(pod.as_deref(), used)).or_default() += used.amount;
         }
         let share = self.room / 2 / groups.len().max(1);
         let is_over = |pod, used| groups.get(&group(pod, used)).is_some_and(|all| *all > share);
-        let most = |only_over: bool| {
-            let candidates =
-                self.uses.iter().filter(|(pod, used)| !only_over || is_over(pod.as_deref(), used));
-            candidates.max_by_key(|(_, used)| used.amount).map(|(pod, _)| pod)
-        };
-        most(true).or_else(|| most(false))
+        self.most(is_over).or_else(|| self.most(|_, _| true))
+    }
+
+    /// Of those that count, who uses most.
+    fn most<'a>(
+        &'a self,
+        counts: impl Fn(Option<&'a str>, &'a Use) -> bool,
+    ) -> Option<&'a Option<String>> {
+        let all = self.uses.iter().filter(|(pod, used)| counts(pod.as_deref(), used));
+        all.max_by_key(|(_, used)| used.amount).map(|(pod, _)| pod)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod metrics;
 mod refusals;
+mod unwatched;
 
 use core::net::IpAddr;
 
@@ -67,6 +68,7 @@ every_observation! {
     1 WithoutTokens => |_| vec(name("uid"), 0..3).prop_map(Observation::WithoutTokens);
     1 Legacy => |_| vec(legacy(), 0..3).prop_map(Observation::Legacy);
     1 Blind => |_| vec(blind_spot(), 0..3).prop_map(Observation::Blind);
+    1 Unwatched => |_| unwatched::unwatched().prop_map(Observation::Unwatched);
     1 Source => |_| source().prop_map(Observation::Source);
     1 Standstill => |now| standstill(now).prop_map(Observation::Standstill);
     2 NtpRound => |now| round(now).prop_map(Observation::NtpRound);

@@ -1,28 +1,74 @@
-//! The pods that have more tokens than their share of what the agent tracks.
+//! The pods that have more than their share of what the agent follows: of the tokens that it
+//! tracks, and of the directories that it watches for readers.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 
 use super::World;
 use super::cluster::PodRef;
 
-/// The tokens that the agent does not track.
+/// The volumes that a source of readers does not watch, because their pods want more than their
+/// share of what it watches. A watch that failed for another reason is not among them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unwatched {
+    /// What is not known of them.
+    pub unknown: Unknown,
+    /// Their pods.
+    pub pods: Vec<UnwatchedPod>,
+}
+
+/// A pod of which volumes are not watched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnwatchedPod {
+    /// UID of the pod.
+    pub pod_uid: String,
+    /// How many of its volumes are not watched.
+    pub volumes: usize,
+}
+
+/// What is not known of a volume that a source does not watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unknown {
+    /// Whether somebody opens its tokens, and when kubelet syncs it.
+    Opens,
+    /// Which process opens them.
+    Processes,
+}
+
+/// The tokens that the agent does not track, and the volumes of which it does not know the readers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Crowded {
-    /// Their pods, with the number of each, the most first.
+    /// The pods of these tokens, with the number of each, the most first.
     pub pods: Vec<(PodRef, usize)>,
-    /// How many there are.
+    /// How many tokens there are.
     pub count: usize,
     /// Whether there are more than could be counted.
     pub is_more: bool,
+    /// The pods of these volumes, with the number of each, the most first, by what is not known.
+    pub unwatched: BTreeMap<Unknown, Vec<(PodRef, usize)>>,
 }
 
 impl World {
-    /// The tokens that the agent does not track.
+    /// The tokens that the agent does not track, and the volumes that it does not watch.
     pub fn crowded(&self) -> Crowded {
         let left_out = self.tokens.left_out();
         let (count, is_more) = left_out.count();
+        let pods = self.by_count(left_out.pods());
+        let volumes = |pods: &[UnwatchedPod]| {
+            self.by_count(pods.iter().map(|pod| (pod.pod_uid.as_str(), pod.volumes)))
+        };
+        let unwatched = self.visibility.unwatched();
+        let unwatched = unwatched.map(|(unknown, pods)| (unknown, volumes(pods))).collect();
+        Crowded { pods, count, is_more, unwatched }
+    }
+
+    fn by_count<'a>(&self, pods: impl Iterator<Item = (&'a str, usize)>) -> Vec<(PodRef, usize)> {
         let pod =
             |uid: &str| self.cluster.pod(uid).map_or_else(|| PodRef::by_uid(uid), PodRef::known);
-        let mut pods: Vec<_> = left_out.pods().map(|(uid, count)| (pod(uid), count)).collect();
+        let mut pods: Vec<_> = pods.map(|(uid, count)| (pod(uid), count)).collect();
         pods.sort_by(|(a, more), (b, fewer)| fewer.cmp(more).then_with(|| a.uid.cmp(&b.uid)));
-        Crowded { pods, count, is_more }
+        pods
     }
 }

@@ -30,7 +30,7 @@ mod watched;
 pub use absent::{Absent, AbsentFacts, AbsentTokens, PodLife};
 pub use audiences::{Misfit, MisfitKind};
 pub use config::Config;
-pub use crowded::Crowded;
+pub use crowded::{Crowded, Unknown};
 pub use expected::Learned;
 pub use facts::{AheadClock, Facts, KubeletFacts, VerifierFacts};
 pub use pinned::{PinEnd, Pinned};
@@ -189,6 +189,7 @@ impl World {
                 self.visibility.hidden(spots);
                 return self.visibility_changed();
             }
+            Observation::Unwatched(seen) => self.visibility.unwatched_by(seen),
             Observation::Source(state) => return self.source(state),
             Observation::Standstill(seen) => {
                 let are_files = seen.is_of_files();

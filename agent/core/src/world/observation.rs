@@ -15,6 +15,7 @@ use crate::world::readers::{ContainersSeen, KnownHabit, ReadersSeen};
 use crate::world::refusals::{PodsAtAddress, ServerLogSeen};
 use crate::world::tokens::{LegacyToken, TokenKey};
 
+pub use crate::world::crowded::{Unknown, Unwatched, UnwatchedPod};
 pub use crate::world::delivery::{Again, DeliveryState};
 pub use crate::world::tokens::{Absence, FileContent, FileSeen};
 pub use crate::world::visibility::{BlindSpot, SourceState, Standstill};
@@ -34,6 +35,9 @@ pub enum Observation {
     /// The volumes that kubelet sees and the agent does not. Each observation has the complete
     /// list.
     Blind(Vec<BlindSpot>),
+    /// The volumes that a source of readers leaves out. Each observation has the complete list of
+    /// its source.
+    Unwatched(Unwatched),
     /// A source started, degraded or recovered.
     Source(SourceState),
     /// A source stands still, or works again.

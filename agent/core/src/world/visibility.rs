@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::base::time::{Delta, Monotonic, Reading};
+use crate::world::crowded::{Unknown, Unwatched, UnwatchedPod};
 use crate::world::delivery::DeliveryState;
 use crate::world::privileges::Privileges;
 use crate::world::tokens::TokenKey;
@@ -43,6 +44,7 @@ impl Still {
 #[derive(Clone, Debug, Default)]
 pub struct Visibility {
     blind: Vec<BlindSpot>,
+    unwatched: BTreeMap<Unknown, Vec<UnwatchedPod>>,
     sources: BTreeMap<String, Option<String>>,
     /// The sources that stand still, each with when it last worked.
     still: BTreeMap<String, Still>,
@@ -63,6 +65,21 @@ pub struct ClusterFigures {
 impl Visibility {
     pub(super) fn hidden(&mut self, spots: Vec<BlindSpot>) {
         self.blind = spots;
+    }
+
+    /// Takes the complete list of one source.
+    pub(super) fn unwatched_by(&mut self, seen: Unwatched) {
+        let Unwatched { unknown, pods } = seen;
+        if pods.is_empty() {
+            self.unwatched.remove(&unknown);
+        } else {
+            self.unwatched.insert(unknown, pods);
+        }
+    }
+
+    /// The pods with more volumes and directories than their share of what the agent watches.
+    pub(super) fn unwatched(&self) -> impl Iterator<Item = (Unknown, &[UnwatchedPod])> {
+        self.unwatched.iter().map(|(unknown, pods)| (*unknown, pods.as_slice()))
     }
 
     pub(super) fn source(&mut self, state: SourceState) {

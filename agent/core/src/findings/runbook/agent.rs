@@ -5,7 +5,7 @@ use super::steps::{LOOK, step};
 
 pub(super) const AGENT_BLIND: Runbook = Runbook {
     impact: "None for the pods. The agent cannot report what happens to the tokens of the pods \
-             that the finding names.",
+             that the finding names, or only not who reads them: the finding states which.",
     diagnosis: &[
         LOOK,
         step(

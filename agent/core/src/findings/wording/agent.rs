@@ -2,16 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::names::{plural, pod};
-use super::remedy;
+use super::names::plural;
+use super::{remedy, shares};
 use crate::base::text::shown;
 use crate::base::time::{Delta, Reading};
 use crate::base::value::Attributes;
 use crate::findings::{Code, Finding, MAX_NAMED, Severity, Subject};
 use crate::world::Crowded;
-use crate::world::cluster::PodRef;
 use crate::world::observation::{BlindSpot, DeliveryState};
-use crate::world::tokens::MAX_TOKENS;
 
 /// Blind spots by kind. All of one kind have the same cause, so the first one gives the reason.
 struct Spots<'a> {
@@ -42,7 +40,8 @@ impl<'a> Spots<'a> {
 }
 
 /// The finding about what the agent cannot see: kubelet roots, pods and volumes; what sources that
-/// stand still would read, each with when its read began; and the tokens that it does not track.
+/// stand still would read, each with when its read began; and what it does not follow of pods with
+/// more than their share.
 pub(crate) fn blind(
     node: &str,
     spots: &[BlindSpot],
@@ -50,7 +49,7 @@ pub(crate) fn blind(
     crowded: &Crowded,
 ) -> Option<Finding> {
     let unseen = (!spots.is_empty() || !still.is_empty()).then(|| unseen(node, spots, still));
-    let parts = unseen.into_iter().chain((crowded.count > 0).then(|| untracked(node, crowded)));
+    let parts = unseen.into_iter().chain(shares::beyond(node, crowded));
     let (summary, evidence) = parts.reduce(|(summary, evidence), (more, also)| {
         (format!("{summary} {more}"), evidence.and(also))
     })?;
@@ -73,35 +72,6 @@ fn unseen(node: &str, spots: &[BlindSpot], still: &[(&str, Reading)]) -> (String
     let evidence = blind_evidence(spots, &kinds)
         .with_some("directory", spots.first().map(|first| first.directory.as_str()));
     (sentences.join(" "), with_still(evidence, still))
-}
-
-/// The tokens that the agent does not track, with their evidence.
-fn untracked(node: &str, crowded: &Crowded) -> (String, Attributes) {
-    let at_least = if crowded.is_more { "more than " } else { "" };
-    let named = crowded.pods.iter().take(MAX_NAMED);
-    let named: Vec<String> = named.map(|(of, count)| format!("{}: {count}", pod(of))).collect();
-    let summary = format!(
-        "The files that look like tokens on node {} are more than an agent follows ({MAX_TOKENS}, \
-         fewer if they are large). It does not follow {at_least}{} of {}, which {} most of them.",
-        shown(node),
-        count(crowded.count, "file"),
-        first_pod(&crowded.pods),
-        if crowded.pods.len() == 1 { "has" } else { "have" },
-    );
-    let evidence = Attributes::new()
-        .with("untracked", crowded.count)
-        .with("untracked_pods", crowded.pods.len())
-        .with("untracked_first", named.as_slice());
-    (summary, evidence)
-}
-
-/// `pod shop/cart-0`, `pod shop/cart-0 and 2 other pods`.
-fn first_pod(pods: &[(PodRef, usize)]) -> String {
-    let first = pods.first().map(|(first, _)| pod(first)).unwrap_or_default();
-    match pods.len() {
-        0 | 1 => first,
-        all => format!("{first} and {}", count(all - 1, "other pod")),
-    }
 }
 
 /// The sentence about sources that stand still. It claims nothing of what happened since.

@@ -31,6 +31,7 @@ mod remedy;
 mod resolved;
 #[cfg(test)]
 mod resolved_tests;
+mod shares;
 mod stale_elsewhere;
 mod subpath;
 mod token;

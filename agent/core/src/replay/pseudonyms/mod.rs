@@ -25,6 +25,7 @@ use super::entry::{Content, Entry, Header};
 use crate::engine::Config;
 use crate::world::observation::{
     Again, BlindSpot, DeliveryState, FileContent, FileSeen, Observation, SourceState, Standstill,
+    Unwatched, UnwatchedPod,
 };
 use crate::world::privileges::Privileges;
 pub use names::Key;
@@ -117,6 +118,7 @@ impl Pseudonyms {
             Observation::Blind(spots) => {
                 Observation::Blind(spots.into_iter().map(|spot| self.blind_spot(spot)).collect())
             }
+            Observation::Unwatched(seen) => Observation::Unwatched(self.unwatched(seen)),
             Observation::Source(state) => Observation::Source(self.source(state)),
             Observation::Standstill(seen) => Observation::Standstill(self.standstill(seen)),
             Observation::NtpRound(round) => Observation::NtpRound(self.round(round)),
@@ -183,6 +185,15 @@ impl Pseudonyms {
             directory: self.directory(&directory),
             reason: self.text(&reason),
         }
+    }
+
+    fn unwatched(&self, seen: Unwatched) -> Unwatched {
+        let Unwatched { unknown, pods } = seen;
+        let pod = |UnwatchedPod { pod_uid, volumes }| UnwatchedPod {
+            pod_uid: self.name(Kind::Uid, &pod_uid),
+            volumes,
+        };
+        Unwatched { unknown, pods: pods.into_iter().map(pod).collect() }
     }
 
     fn standstill(&self, seen: Standstill) -> Standstill {

@@ -79,14 +79,14 @@ expirationSeconds expire expired expires expires_at expiring expiry explain exte
 extension fail failed failing fails failure failures falseticker family fanotify fault fd fetch
 field fields file files find finding findings finished firewall firewalls first five flow
 followed font for forbidden format forward found frame free fresh from
-fs.inotify.max_queued_events fs.inotify.max_user_instances fs.inotify.max_user_watches full
-future gateway gave generation get gets give given given_up gives go goes going gone good got
-grace grace-period grant grep group grows grpc gzip h2 habit habit_time had halted handle
-handshake happened harm has have header headers health healthy held held_generation
-held_issued_at helps here hidden higher hint hold holds holds_old_generation host hostPID
-hostPath hosts hour hours how http http2 https iat id idle if ignored ignores implemented in
-inactive includes including incomplete incorrect info information inode inotify input
-insecure-skip-tls-verify inside install installed instance instead internal interrupted
+fs.fanotify.max_user_marks fs.inotify.max_queued_events fs.inotify.max_user_instances
+fs.inotify.max_user_watches full future gateway gave generation get gets give given given_up
+gives go goes going gone good got grace grace-period grant grep group grows grpc gzip h2 habit
+habit_time had halted handle handshake happened harm has have header headers health healthy held
+held_generation held_issued_at helps here hidden higher hint hold holds holds_old_generation
+host hostPID hostPath hosts hour hours how http http2 https iat id idle if ignored ignores
+implemented in inactive includes including incomplete incorrect info information inode inotify
+input insecure-skip-tls-verify inside install installed instance instead internal interrupted
 intersect interval intervals into invalid io ioctl is issue issued issued_at issuer issues it
 item items its itself jitter journalctl json judge judged judges jumped just keeps kept kernel
 key keys kill kind kiss_of_death know known knows kube-controller-manager kube-root-ca.crt
@@ -96,8 +96,8 @@ last_error last_read lasted lasts late later latest layer leads leap learned_hab
 left legacy length let level levels lib libraries library lies lifetime like likely limit limits
 line lines link linkerd links list listed listening listing lists liveness lives load localhost
 locks log logins logs long long-lived longer look looked looks lookup lost lower machine made
-majority make makes malformed many mapping marked match max maximum may meanwhile measured media
-medium memory message met method metrics middle millisecond min minute minutes misbehaving
+majority make makes malformed many mapping mark marked match max maximum may meanwhile measured
+media medium memory message met method metrics middle millisecond min minute minutes misbehaving
 mismatch missing mode moment more most mount mountPropagation mount_path mounted mountinfo
 mounts move ms much multibyte must n name named names namespace namespaces nbf near nearest need
 needed needs neither network never never_read new new_connection newer next no nobody node
@@ -126,7 +126,7 @@ scope search second seconds seconds_left secrets section see seek seems seen_sin
 self self-signed semaphores send sending sends sense sent separated served server servers serves
 service service-account service-account-extend-token-expiration service-account-issuer
 service_account service_account_state serviceaccount serviceaccounts session set set-ntp setting
-several severed shared short shorten shorter should shows shutdown shutting sign signature
+several severed share shared short shorten shorter should shows shutdown shutting sign signature
 signed signing since single size skipped slack sleep slot slow so socket sockets some somebody
 something source sources space spans specific specified spend splice ssl stack stale stalled
 stands start started starts stat state status stay stayed step stepped still stop stopped store

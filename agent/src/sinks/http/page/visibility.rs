@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use tokenwatch_core::base::time::{Delta, Wall};
 use tokenwatch_core::engine::Status;
+use tokenwatch_core::world::cluster::PodRef;
 use tokenwatch_core::world::observation::{BlindSpot, DeliveryState};
+use tokenwatch_core::world::{Crowded, Unknown};
 
 use super::html::{Away, Short, Text, Whole, count_of};
 
@@ -65,16 +67,28 @@ fn privileges(out: &mut String, status: &Status) {
     }
 }
 
-/// The tokens that the agent does not track, by pod.
+/// What the agent does not follow of pods with more than their share.
 fn crowded(out: &mut String, status: &Status) {
-    let crowded = &status.agent.crowded;
+    let Crowded { pods, unwatched, .. } = &status.agent.crowded;
+    beyond(out, pods, "token", "not followed");
+    for (unknown, pods) in unwatched {
+        let what = match unknown {
+            Unknown::Opens => "not watched for readers",
+            Unknown::Processes => "not watched for which process reads them",
+        };
+        beyond(out, pods, "volume", what);
+    }
+}
+
+/// What is beyond the share of these pods: so many things of each.
+fn beyond(out: &mut String, pods: &[(PodRef, usize)], thing: &str, what: &str) {
     let mut broken = |name: &str, text: &str| line(out, Visibility::Broken, name, text);
-    for (pod, count) in crowded.pods.iter().take(LISTED) {
-        let text = format!("{} not followed, more than the pod's share", count_of(*count, "token"));
+    for (pod, count) in pods.iter().take(LISTED) {
+        let text = format!("{} {what}, more than the pod's share", count_of(*count, thing));
         broken(&format!("pod {}", Short(&pod.full_name())), &text);
     }
-    if crowded.pods.len() > LISTED {
-        broken("and", &format!("{} more", count_of(crowded.pods.len() - LISTED, "pod")));
+    if pods.len() > LISTED {
+        broken("and", &format!("{} more", count_of(pods.len() - LISTED, "pod")));
     }
 }
 

@@ -15,8 +15,9 @@ use tokenwatch_core::world::observation::Observation;
 use tokenwatch_core::world::readers::ReaderEvent;
 
 use super::group::{Group, MarkError};
-use super::places::{Place, Places, Role, Seen, VolumeId};
+use super::places::{MAX_DIRECTORIES, Place, Places, Role, Seen, VolumeId};
 use super::record::{ACCESS, CREATE, ON_CHILD, ON_DIRECTORY, OPEN};
+use super::room::Room;
 use crate::sources::watchdog::Progress;
 use crate::{clocks, sys};
 
@@ -42,6 +43,8 @@ pub struct Openers(Arc<Shared>);
 struct Shared {
     group: Group,
     places: Mutex<Places>,
+    /// Locked for a moment, and never while somebody waits for `places`.
+    room: Mutex<Room>,
     failed: Mutex<BTreeMap<VolumeId, (PathBuf, MarkError)>>,
     /// Events cannot be read.
     is_broken: AtomicBool,
@@ -56,13 +59,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Openers {
     /// With a group that was created before CAP_SYS_ADMIN was given up.
     pub fn new(group: Group) -> Self {
-        let (places, failed) = (Mutex::default(), Mutex::default());
+        let (places, room, failed) = (Mutex::default(), Mutex::default(), Mutex::default());
         let (is_broken, progress) = (AtomicBool::new(false), OnceLock::new());
-        Self(Arc::new(Shared { group, places, failed, is_broken, progress }))
+        Self(Arc::new(Shared { group, places, room, failed, is_broken, progress }))
     }
 
-    /// Follows the volume that is at `path` now, in whichever generations it has. Cheap for one
-    /// that is followed already. A failure is reported by the source.
+    /// Follows the volume that is at `path` now, in whichever generations it has, unless its pod
+    /// has more than its share. Cheap for one that is followed already. A failure is reported by
+    /// the source.
     pub fn follow(&self, volume: &VolumeId, path: &Path) {
         let error = self.try_follow(volume, path).err();
         let error = error.filter(|error| *error != MarkError::Missing);
@@ -75,8 +79,13 @@ impl Openers {
         }
     }
 
-    /// Tries again what failed.
+    /// Tries again what failed, and what there was no room for.
     pub(super) fn retry(&self) {
+        self.share(&mut lock(&self.0.places));
+        let freed = lock(&self.0.room).take_freed();
+        for (volume, path) in freed {
+            self.follow(&volume, &path);
+        }
         let failed = lock(&self.0.failed).clone();
         for (volume, (path, _)) in failed {
             self.follow(&volume, &path);
@@ -89,16 +98,34 @@ impl Openers {
         if places.has_root(id, &root) {
             return Ok(());
         }
+        if !self.has_room(&mut places, id, path) {
+            return Ok(());
+        }
         let volume = places.add_volume(id.clone(), path.to_owned(), root);
-        let volume = volume.ok_or(MarkError::Limit)?;
         let marked = self.0.group.mark(path, OF_ROOT);
         let marked = marked.and_then(|()| self.follow_all(&mut places, &volume, path));
         marked.inspect_err(|_| places.remove(&volume))
     }
 
+    fn has_room(&self, places: &mut Places, volume: &VolumeId, path: &Path) -> bool {
+        let directories = largest_generation(path);
+        lock(&self.0.room).ask(volume, path, directories);
+        self.share(places);
+        lock(&self.0.room).has(volume)
+    }
+
+    /// Forgets the volumes for which there is no room any more.
+    fn share(&self, places: &mut Places) {
+        let lost = lock(&self.0.room).share();
+        for volume in lost {
+            places.remove(&volume);
+        }
+    }
+
     /// Forgets the volume. Its marks end with its directories.
     pub fn forget(&self, volume: &VolumeId) {
         lock(&self.0.places).remove(volume);
+        lock(&self.0.room).forget(volume);
         lock(&self.0.failed).remove(volume);
     }
 
@@ -161,6 +188,16 @@ impl Openers {
     /// Every volume that is followed.
     pub(super) fn volumes(&self) -> Vec<VolumeId> {
         lock(&self.0.places).volumes().map(|(id, _)| VolumeId::clone(id)).collect()
+    }
+
+    /// The UID of the pod of each volume for which there is no room.
+    pub(super) fn left_out(&self) -> Vec<String> {
+        lock(&self.0.room).left_out().map(|volume| volume.pod_uid.clone()).collect()
+    }
+
+    /// What does not work for lack of room.
+    pub(super) fn crowded(&self) -> Option<String> {
+        lock(&self.0.room).degraded()
     }
 
     /// How many volumes cannot be followed, and why one of them cannot.
@@ -229,10 +266,15 @@ impl Openers {
         below: &str,
         depth: usize,
     ) -> Result<(), MarkError> {
+        if places.count(inside.volume, inside.generation) >= MAX_DIRECTORIES {
+            return Ok(()); // the kernel's marks take memory, too
+        }
         let path = inside.root.join(&**inside.generation).join(below);
         self.0.group.mark(&path, OF_GENERATION)?;
         let id = sys::file_id(&path)?;
         places.add(inside.volume, id, (inside.generation, below.to_owned()), inside.seen());
+        let count = places.count(inside.volume, inside.generation);
+        lock(&self.0.room).grow(inside.volume, count);
         if depth == 0 || !has_directories(&path) {
             return Ok(());
         }
@@ -269,6 +311,28 @@ fn is_generation(name: &str) -> bool {
     name.len() > 2 && name.starts_with("..") && name != DATA
 }
 
+/// How many directories the largest generation of a volume has; no more are counted than are
+/// followed.
+fn largest_generation(root: &Path) -> usize {
+    let generations = directories(root).filter(|name| is_generation(name));
+    generations.map(|name| count_directories(&root.join(name), MAX_DEPTH)).max().unwrap_or(1)
+}
+
+/// The directory, and those in it that are followed.
+fn count_directories(path: &Path, depth: usize) -> usize {
+    if depth == 0 || !has_directories(path) {
+        return 1;
+    }
+    let mut count = 1;
+    for name in directories(path).take(MAX_INSIDE) {
+        if count >= MAX_DIRECTORIES {
+            return MAX_DIRECTORIES;
+        }
+        count += count_directories(&path.join(name), depth - 1);
+    }
+    count.min(MAX_DIRECTORIES)
+}
+
 /// A directory of a tmpfs has one link more for each directory in it.
 fn has_directories(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found: Metadata| found.nlink() > 2)
@@ -302,10 +366,22 @@ mod tests {
 
     #[test]
     fn links_to_directories_are_no_directories() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir_in("/dev/shm").unwrap(); // a tmpfs, as a volume is
         fs::create_dir_all(folder.path().join("..1/sub")).unwrap();
         std::os::unix::fs::symlink("..1", folder.path().join(DATA)).unwrap();
         assert_eq!(directories(folder.path()).collect::<Vec<_>>(), ["..1"]);
         assert_eq!(directories(Path::new("/no/such/folder")).count(), 0);
+        let table = [(vec![], 2), (vec!["..2/a/b", "..2/a/c", "ordinary/d/e/f"], 4)];
+        for (more, expected) in table {
+            for path in &more {
+                fs::create_dir_all(folder.path().join(path)).unwrap();
+            }
+            assert_eq!(largest_generation(folder.path()), expected, "{more:?}");
+        }
+        for nth in 0..MAX_DIRECTORIES {
+            fs::create_dir_all(folder.path().join(format!("..2/{}/{nth}", nth % 8))).unwrap();
+        }
+        assert_eq!(largest_generation(folder.path()), MAX_DIRECTORIES);
+        assert_eq!(largest_generation(Path::new("/no/such/folder")), 1);
     }
 }

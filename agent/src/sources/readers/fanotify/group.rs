@@ -67,7 +67,7 @@ impl std::error::Error for Refused {}
 pub(super) enum MarkError {
     /// It does not exist, or no longer.
     Missing,
-    /// Too many are followed.
+    /// The user has no mark left.
     Limit,
     /// The file system has no identity for events: tmpfs before Linux 5.13.
     Unsupported,
@@ -90,7 +90,9 @@ impl fmt::Display for MarkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("the directory does not exist"),
-            Self::Limit => f.write_str("too many directories are followed"),
+            Self::Limit => f.write_str(
+                "no fanotify mark is left for this user; raise fs.fanotify.max_user_marks (sysctl)",
+            ),
             Self::Unsupported => f.write_str("fanotify on tmpfs needs Linux 5.13 or later"),
             Self::Other(error) => write!(f, "fanotify: {error}"),
         }

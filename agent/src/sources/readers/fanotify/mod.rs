@@ -2,6 +2,7 @@
 //!
 //! - `group`: the kernel's queue of events, created before the agent gives up CAP_SYS_ADMIN;
 //! - `follow`, `places`: which directories it is about;
+//! - `room`: which volumes are followed where there are too many;
 //! - `record`: the events in it;
 //! - `pace`, `recent`: when to read it, and what to leave out;
 //! - `origin`: whether a process is of its container, or was started in it from outside;
@@ -18,6 +19,7 @@ mod pace;
 mod places;
 mod recent;
 mod record;
+mod room;
 mod worker;
 
 use tokenwatch_core::world::observation::Observation;

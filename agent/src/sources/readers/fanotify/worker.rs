@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokenwatch_core::base::time::{Delta, Monotonic};
-use tokenwatch_core::world::observation::Observation;
+use tokenwatch_core::world::observation::{Observation, Unknown};
 use tokenwatch_core::world::readers::{Opener, ReaderEvent, ReadersSeen};
 use tokio::sync::mpsc::Sender;
 
@@ -18,6 +18,7 @@ use crate::clocks;
 use crate::proc::{OpenerProcess, ProcFs};
 use crate::sources::health::{Health, Source};
 use crate::sources::kubelets::is_kubelet;
+use crate::sources::readers::left_out::LeftOut;
 use crate::sources::watchdog::Progress;
 use crate::sys;
 
@@ -46,6 +47,7 @@ pub(super) struct Worker {
     observations: Sender<Observation>,
     waiting: Vec<Observation>,
     health: Health,
+    left_out: LeftOut,
     proc: ProcFs,
     own: Option<OpenerProcess>,
     /// The process of kubelet, or another one of the agent, and when it was recognised.
@@ -85,6 +87,7 @@ impl Worker {
             observations,
             waiting: Vec::new(),
             health: Health::new(Source::Openers),
+            left_out: LeftOut::of(Unknown::Processes),
             own: proc.opener(std::process::id()),
             proc,
             kubelet: None,
@@ -150,7 +153,7 @@ impl Worker {
         std::thread::sleep(AFTER_FAILURE);
     }
 
-    /// Reports which volumes cannot be followed, after another attempt.
+    /// Reports which volumes cannot be followed, and which are left out, after another attempt.
     fn report_health(&mut self) {
         self.openers.retry();
         let failed = self.openers.failed().map(|(volumes, error)| {
@@ -159,7 +162,11 @@ impl Worker {
                  their tokens without who opened them"
             )
         });
-        self.waiting.extend(self.health.update(failed));
+        let degraded: Vec<String> = failed.into_iter().chain(self.openers.crowded()).collect();
+        let degraded = (!degraded.is_empty()).then(|| degraded.join("; "));
+        self.waiting.extend(self.health.update(degraded));
+        let left_out = self.openers.left_out();
+        self.waiting.extend(self.left_out.update(now(), left_out.iter().map(String::as_str)));
     }
 
     fn take(&mut self, record: Record<'_>) {

@@ -4,17 +4,74 @@
 use std::collections::BTreeSet;
 
 use tokenwatch_core::base::shares::{Tenant, fitting};
+use tokenwatch_core::base::time::Monotonic;
+use tokenwatch_core::world::observation::{Observation, Unknown};
 
 use super::instances::VolumeId;
+use crate::sources::readers::left_out::LeftOut;
 use crate::sources::token_volumes::TokenVolume;
-use crate::sources::watch_error::WatchError;
 
 /// Watches on all volumes: four on each of 2,048 usual ones, twice those of a full node. The kernel
 /// gives a user no fewer (`fs.inotify.max_user_watches`).
 const MOST: usize = 8_192;
 
 /// The volumes that are not followed, because their pods want more than their share of the watches.
-pub(super) fn crowded<'a>(
+#[derive(Debug)]
+pub(super) struct Room {
+    left_out: BTreeSet<VolumeId>,
+    /// Those that were left out until the last call of [`Room::share`].
+    freed: BTreeSet<VolumeId>,
+    reported: LeftOut,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        let (left_out, freed) = (BTreeSet::new(), BTreeSet::new());
+        Self { left_out, freed, reported: LeftOut::of(Unknown::Opens) }
+    }
+}
+
+impl Room {
+    /// Shares the watches among these volumes. Returns what is to be reported.
+    pub(super) fn share<'a>(
+        &mut self,
+        now: Monotonic,
+        volumes: impl Iterator<Item = (VolumeId, &'a TokenVolume)> + Clone,
+    ) -> Option<Observation> {
+        let before = std::mem::replace(&mut self.left_out, crowded(volumes.clone()));
+        self.freed = &before - &self.left_out;
+        let left_out = volumes.filter(|(id, _)| self.left_out.contains(id));
+        self.reported.update(now, left_out.map(|(_, volume)| volume.pod_uid.as_str()))
+    }
+
+    /// When to share again, for what is left out and not reported yet.
+    pub(super) fn due(&self) -> Option<Monotonic> {
+        self.reported.due()
+    }
+
+    /// Whether the volume is not followed.
+    pub(super) fn leaves_out(&self, volume: VolumeId) -> bool {
+        self.left_out.contains(&volume)
+    }
+
+    /// Whether there is room for the volume only now.
+    pub(super) fn has_freed(&self, volume: VolumeId) -> bool {
+        self.freed.contains(&volume)
+    }
+
+    /// What does not work, if volumes are left out. The finding names their pods.
+    pub(super) fn degraded(&self) -> Option<String> {
+        let count = self.left_out.len();
+        (count > 0).then(|| {
+            format!(
+                "{count} volumes are not watched, because their pods have more than their share \
+                 of {MOST} watches"
+            )
+        })
+    }
+}
+
+fn crowded<'a>(
     volumes: impl Iterator<Item = (VolumeId, &'a TokenVolume)> + Clone,
 ) -> BTreeSet<VolumeId> {
     if volumes.clone().map(|(_, volume)| wanted(volume)).sum::<usize>() <= MOST {
@@ -29,13 +86,13 @@ pub(super) fn crowded<'a>(
     volumes.zip(fits).filter(|(_, fits)| !fits).map(|((id, _), _)| id).collect()
 }
 
-/// Why a volume of this pod is not followed.
-pub(super) fn too_many(volume: &TokenVolume) -> WatchError {
-    WatchError::Other(format!(
+/// Why the readers of a volume of this pod are not seen.
+pub(super) fn too_many(volume: &TokenVolume) -> String {
+    format!(
         "the projected volumes and directories of pod {} are more than its share of the {MOST} \
          that the agent watches",
         volume.pod_uid
-    ))
+    )
 }
 
 /// Two for the volume itself, and two for each directory that leads to a token.
@@ -45,6 +102,9 @@ fn wanted(volume: &TokenVolume) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use tokenwatch_core::base::time::Delta;
+    use tokenwatch_core::world::observation::{Unwatched, UnwatchedPod};
+
     use super::*;
     use crate::sources::token_volumes::ProjectedFile;
 
@@ -54,10 +114,14 @@ mod tests {
         TokenVolume { pod_uid, volume, files: (0..directories).map(file).collect(), is_whole: true }
     }
 
+    fn numbered(volumes: &[TokenVolume]) -> impl Iterator<Item = (VolumeId, &TokenVolume)> + Clone {
+        volumes.iter().zip(0..).map(|(volume, id)| (id, volume))
+    }
+
     fn left_out(volumes: &[TokenVolume]) -> Vec<&str> {
-        let all = volumes.iter().zip(0..).map(|(volume, id)| (id, volume));
-        let crowded = crowded(all);
-        let left = volumes.iter().zip(0..).filter(|(_, id)| crowded.contains(id));
+        let mut room = Room::default();
+        let _ = room.share(Monotonic::default(), numbered(volumes));
+        let left = volumes.iter().zip(0..).filter(|(_, id)| room.leaves_out(*id));
         left.map(|(volume, _)| volume.pod_uid.as_str()).collect()
     }
 
@@ -70,7 +134,7 @@ mod tests {
         assert_eq!(left_out(&before), ["hog"]);
         let after: Vec<_> = others().chain([volume("hog", 4_000)]).collect();
         assert_eq!(left_out(&after), ["hog"]);
-        assert!(too_many(&after[250]).to_string().contains("of pod hog are more than"));
+        assert!(too_many(&after[250]).contains("of pod hog are more than"));
     }
 
     #[test]
@@ -83,5 +147,44 @@ mod tests {
             "{}",
             left.len()
         );
+    }
+
+    fn at(secs: i64) -> Monotonic {
+        Monotonic::default() + Delta::from_secs(secs)
+    }
+
+    #[test]
+    fn the_pods_of_what_is_left_out_are_reported_once_and_until_there_is_room() {
+        let reported = |pods: &[(&str, usize)]| {
+            let pod = |(uid, volumes): &(&str, usize)| UnwatchedPod {
+                pod_uid: (*uid).to_owned(),
+                volumes: *volumes,
+            };
+            let pods = pods.iter().map(pod).collect();
+            Some(Observation::Unwatched(Unwatched { unknown: Unknown::Opens, pods }))
+        };
+        let hog = |volumes| vec![volume("hog", 409); volumes]; // 820 watches each
+        let others: Vec<_> = (0..20).map(|nth| volume(&format!("p{nth}"), 1)).collect();
+        let all = |volumes| [hog(volumes), others.clone()].concat();
+        let mut room = Room::default();
+        // (time, volumes of the one pod, what is reported)
+        let table = [
+            (0, 9, None),
+            (10, 10, None),
+            (20, 10, reported(&[("hog", 1)])),
+            (30, 10, None),
+            (40, 12, reported(&[("hog", 3)])),
+            (50, 9, reported(&[])),
+            (60, 9, None),
+        ];
+        for (secs, volumes, expected) in table {
+            let found = room.share(at(secs), numbered(&all(volumes)));
+            assert_eq!(found, expected, "{secs} {volumes}");
+            assert_eq!(room.degraded().is_some(), volumes > 9, "{volumes}");
+            assert_eq!(room.due(), (secs == 10).then(|| at(15)), "{secs}");
+        }
+        let _ = room.share(at(70), numbered(&all(10)));
+        let _ = room.share(at(70), numbered(&all(9)));
+        assert_eq!((0..30).filter(|id| room.has_freed(*id)).collect::<Vec<_>>(), [9]);
     }
 }

@@ -143,10 +143,13 @@ impl Volume {
     /// Its watches cannot be set, so opens are not seen. A volume without a current generation is
     /// being set up or torn down.
     pub(super) fn fail(&mut self, error: &WatchError, out: &mut Vec<Found>) {
-        if *error == WatchError::Missing {
-            return;
+        if *error != WatchError::Missing {
+            self.leave_out(error.to_string(), out);
         }
-        let why = error.to_string();
+    }
+
+    /// Its opens cannot be seen.
+    pub(super) fn leave_out(&mut self, why: String, out: &mut Vec<Found>) {
         if self.unseen.as_ref() != Some(&why) {
             self.report(ReaderEvent::Unseen { why: why.clone() }, out);
             self.unseen = Some(why);

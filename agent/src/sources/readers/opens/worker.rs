@@ -1,7 +1,7 @@
 //! The thread that follows the volumes: it takes new directories at once, opens in batches, and
 //! looks for held generations when that is due.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ use super::found::Found;
 use super::instances::{Instances, VolumeId};
 use super::own::Own;
 use super::pace::Pace;
-use super::room;
+use super::room::{Room, too_many};
 use super::volume::{Turn, Volume};
 use super::watches::{self, Event};
 use crate::clocks;
@@ -51,6 +51,7 @@ pub(super) struct Worker {
     volumes: BTreeMap<VolumeId, Box<Volume>>, // boxed: a third of the map is unused
     by_path: BTreeMap<PathBuf, VolumeId>,
     next: VolumeId,
+    room: Room,
     pace: Pace,
     buffer: Box<[u8]>,
     out: Outbox,
@@ -99,6 +100,7 @@ impl Worker {
             volumes: BTreeMap::new(),
             by_path: BTreeMap::new(),
             next: 0,
+            room: Room::default(),
             pace: Pace::new(now()),
             buffer: watches::buffer(),
             out: Outbox { observations, waiting: Vec::new(), syncs: Vec::new(), health, openers },
@@ -303,15 +305,23 @@ impl Worker {
 
     /// What the source of token files has found.
     fn take_changes(&mut self) {
-        for (path, volume) in self.followed.take() {
+        let changes = self.followed.take();
+        if changes.is_empty() {
+            return;
+        }
+        let mut changed = BTreeSet::new();
+        for (path, volume) in changes {
             match volume {
-                Some(volume) => self.follow(path, volume),
+                Some(volume) => changed.extend([self.know(path, volume)]),
                 None => self.forget(&path),
             }
         }
+        self.share();
+        changed.extend(self.volumes.keys().filter(|id| self.room.has_freed(**id)));
+        self.set_watches(|volume| changed.contains(&volume.id()));
     }
 
-    fn follow(&mut self, path: PathBuf, of: TokenVolume) {
+    fn know(&mut self, path: PathBuf, of: TokenVolume) -> VolumeId {
         let known = self.by_path.get(&path).copied();
         let id = known.unwrap_or_else(|| self.next_id());
         if let Some(volume) = self.volumes.get_mut(&id) {
@@ -320,13 +330,28 @@ impl Worker {
             self.by_path.insert(path.clone(), id);
             self.volumes.insert(id, Box::new(Volume::new(id, path, of)));
         }
-        self.set_watches(|volume| volume.id() == id);
+        id
+    }
+
+    /// Shares the watches among the volumes, after one came, changed or went.
+    fn share(&mut self) {
+        let volumes = self.volumes.iter().map(|(id, volume)| (*id, volume.of()));
+        let changed = self.room.share(now(), volumes);
+        let found = changed.map(|observation| Found { observation, opened_after: None });
+        self.out.waiting.extend(found);
     }
 
     /// Asks for the processes of the opens, too.
     fn attribute(&self, volume: &Volume) {
         if let Some(openers) = &self.out.openers {
             openers.follow(&volume.name(), volume.path());
+        }
+    }
+
+    /// Asks for them no more.
+    fn forget_opens(&self, volume: &Volume) {
+        if let Some(openers) = &self.out.openers {
+            openers.forget(&volume.name());
         }
     }
 
@@ -338,8 +363,8 @@ impl Worker {
     fn forget(&mut self, path: &Path) {
         let id = self.by_path.remove(path);
         let volume = id.and_then(|id| self.volumes.remove(&id));
-        if let (Some(volume), Some(openers)) = (&volume, &self.out.openers) {
-            openers.forget(&volume.name());
+        if let Some(volume) = &volume {
+            self.forget_opens(volume);
         }
         if let (Some(mut volume), Ok(instances)) = (volume, &mut self.instances) {
             volume.leave(instances);
@@ -357,19 +382,24 @@ impl Worker {
             }
             self.set_watches(|volume| !volume.is_followed());
             self.forget_missing();
+            self.share();
             self.report_watches();
             let are_set = self.volumes.values().all(|volume| volume.is_followed());
             self.pace.retried(now(), !are_set);
+        }
+        if let Some(due) = self.room.due() {
+            self.pace.retry_at(due);
         }
     }
 
     /// Sets the watches of those volumes that are chosen.
     fn set_watches(&mut self, is_chosen: impl Fn(&Volume) -> bool) {
         let error = self.instances.as_ref().err().cloned();
-        let crowded = room::crowded(self.volumes.iter().map(|(id, volume)| (*id, volume.of())));
-        let may = |volume: &Volume| !crowded.contains(&volume.id());
+        let room = std::mem::take(&mut self.room);
+        let may = |volume: &Volume| !room.leaves_out(volume.id());
         let chosen = self.volumes.values().filter(|volume| is_chosen(volume) && may(volume));
         chosen.for_each(|volume| self.attribute(volume));
+        self.volumes.values().filter(|volume| !may(volume)).for_each(|it| self.forget_opens(it));
         if let Some(error) = &error {
             for volume in self.volumes.values_mut().filter(|volume| is_chosen(volume)) {
                 volume.fail(error, &mut self.out.waiting);
@@ -378,12 +408,13 @@ impl Worker {
         self.each(|volume, turn| {
             if !may(volume) {
                 volume.leave(turn.instances);
-                volume.fail(&room::too_many(volume.of()), turn.out);
+                volume.leave_out(too_many(volume.of()), turn.out);
             } else if is_chosen(volume) {
                 let followed = volume.follow(turn);
                 followed.unwrap_or_else(|error| volume.fail(&error, turn.out));
             }
         });
+        self.room = room;
     }
 
     /// A volume that does not exist any more: the source of token files reports it if it comes
@@ -397,11 +428,13 @@ impl Worker {
     }
 
     fn report_watches(&mut self) {
-        let failed: Vec<&str> = self.volumes.values().filter_map(|it| it.unseen()).collect();
+        let failed = self.volumes.values().filter(|volume| !self.room.leaves_out(volume.id()));
+        let failed: Vec<&str> = failed.filter_map(|volume| volume.unseen()).collect();
         let degraded = failed
             .first()
             .map(|why| format!("{why}; the agent cannot see who reads {} volumes", failed.len()));
-        self.report_health(degraded);
+        let degraded: Vec<String> = degraded.into_iter().chain(self.room.degraded()).collect();
+        self.report_health((!degraded.is_empty()).then(|| degraded.join("; ")));
     }
 
     fn report_health(&mut self, degraded: Option<String>) {

@@ -40,6 +40,13 @@ impl<'a> Due<'a> {
         self.paths().chain(accused).chain(own).map(Path::to_owned).collect()
     }
 
+    /// All of these paths that are not among `listed`.
+    pub(super) fn unlisted(self, listed: &[PathBuf]) -> BTreeSet<PathBuf> {
+        let mut paths = self.tokens();
+        paths.retain(|path| !listed.contains(path));
+        paths
+    }
+
     /// Leaves so many of the files of the volume: first those that take the place of a token, then
     /// those that are likeliest to be one. Returns whether there are more.
     pub(super) fn keep_most(self, paths: &mut Vec<PathBuf>, most: usize) -> bool {

@@ -361,4 +361,6 @@ impl Scanner {
 }
 
 #[cfg(test)]
+mod files_tests;
+#[cfg(test)]
 mod signature_tests;

@@ -310,6 +310,12 @@ impl Volume {
         paths.extend(found.outward_links.into_iter().filter(in_place));
         let odd: Vec<PathBuf> = found.odd.into_iter().filter(in_place).collect();
         paths.extend_from_slice(&odd);
+        if found.is_truncated {
+            // A token that is not listed may be there all the same, and is not gone then.
+            let is_file =
+                |path: &PathBuf| scan.reader.leads_to_file(at.volume, &at.base.join(path));
+            paths.extend(due.unlisted(&paths).into_iter().filter(is_file));
+        }
         let is_written = link.is_some() || !found.is_bare;
         let can_tell = is_written && !found.is_truncated;
         let absent = if can_tell { due.absent(&paths) } else { Vec::new() };
