@@ -22,7 +22,7 @@ use running::Running;
 const SYSTEMD: &str = "/lib/systemd/systemd";
 /// systemd boots in a second, and a debug build of the agent needs one more. A busy machine takes
 /// many times that.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A machine of its own with the agent as its service.
 struct Machine {

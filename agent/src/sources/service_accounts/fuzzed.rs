@@ -28,7 +28,9 @@ pub(in crate::sources) fn accounts(input: &[u8], body: &[u8]) {
     version(input, object_watch::event(&mut accounts, body));
     let seen = accounts.report();
     assert!(seen.len() <= 1, "{seen:?}");
-    seen.into_iter().for_each(|seen| kept(input, seen));
+    for seen in seen {
+        kept(input, seen);
+    }
 }
 
 /// A refused request: the account is missing only by the API server's own message.
