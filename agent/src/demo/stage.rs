@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use tokenwatch_core::base::time::{Delta, Wall};
 use tokenwatch_lab::Error;
@@ -14,6 +16,10 @@ use super::script::{Act, Role};
 
 /// The node's name.
 pub(super) const NODE: &str = "demo-node";
+/// How long kubelet here writes the files of a volume before it makes them current. The agent sets
+/// its watches meanwhile, and then sees the first moment of a token. Without them it claims less, so
+/// this is long enough for a busy machine.
+const WRITES_FOR: Duration = Duration::from_millis(100);
 /// What kubelet puts beside the token. Nothing verifies anything with it here.
 const CA: &[u8] = b"-----BEGIN CERTIFICATE-----\nZGVtbw==\n-----END CERTIFICATE-----\n";
 
@@ -69,7 +75,12 @@ impl Stage {
 
     fn write(&self, role: &Role, age: Delta, now: Wall) -> Result<(), Error> {
         let token = signed(&self.signer, role, now - age)?;
-        self.volume(role).write(&payload(role, token), now).map(drop)
+        let Some(staged) = self.volume(role).stage(&payload(role, token), now)? else {
+            return Ok(());
+        };
+        thread::sleep(WRITES_FOR);
+        staged.swap()?;
+        staged.finish()
     }
 }
 
