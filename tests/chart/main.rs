@@ -14,7 +14,7 @@ mod values;
 use std::fs;
 use std::process::Command;
 
-use helm::{helm, kind, lint, list, render, root};
+use helm::{helm, kind, lint, list, render, root, yaml};
 use serde_json::{Value, json};
 
 const EVERYTHING: &str = "tests/chart/everything.yaml";
@@ -262,6 +262,29 @@ fn every_object_is_labelled() {
         let labels = &object["metadata"]["labels"];
         assert_eq!(labels["app.kubernetes.io/instance"], "tokenwatch", "{object}");
         assert_eq!(labels["team"], "platform", "{object}");
+    }
+}
+
+/// The monitors of the operator relabel as the file for a plain Prometheus does, and then as the user
+/// wants.
+#[test]
+fn findings_that_are_scraped_have_the_labels_of_their_pods() {
+    let Some(helm) = helm() else { return };
+    let plain = fs::read_to_string(root().join("deploy/prometheus/finding-labels.yaml"));
+    let plain: Value = yaml(&plain.unwrap().replace("source_l", "sourceL").replace("t_l", "tL"));
+    let mut expected = plain["metric_relabel_configs"].as_array().unwrap().clone();
+    assert_eq!(expected.len(), 4);
+    expected.push(json!({"action": "labeldrop", "regex": "source"}));
+    let objects = render(helm, &["--values", EVERYTHING]).unwrap();
+    let monitors = objects.iter().filter_map(|object| match object["kind"].as_str()? {
+        "PodMonitor" => Some(&object["spec"]["podMetricsEndpoints"][0]),
+        "ServiceMonitor" => Some(&object["spec"]["endpoints"][0]),
+        _ => None,
+    });
+    let monitors: Vec<&Value> = monitors.collect();
+    assert_eq!(monitors.len(), 2);
+    for monitor in monitors {
+        assert_eq!(monitor["metricRelabelings"], Value::Array(expected.clone()), "{monitor}");
     }
 }
 

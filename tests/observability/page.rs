@@ -380,4 +380,16 @@ fn a_scraped_node_has_its_name_and_its_alerts() {
         let query = format!("node:tokenwatch_{series}{{k8s_node_name=\"worker-3\"}}");
         until(&query, secs(30), || prometheus.query(&query).ok().filter(|found| !found.is_empty()));
     }
+    // With the labels that people expect: those of the pod of the finding.
+    let expired = "tokenwatch_finding_info{code=\"token.expired\",severity=\"critical\"}";
+    let found = prometheus.query(expired).unwrap();
+    assert!(!found.is_empty());
+    for one in found {
+        let label = |name: &str| one["metric"][name].as_str().unwrap_or_default().to_owned();
+        assert_eq!(label("namespace"), label("k8s_namespace_name"), "{one}");
+        assert_eq!(label("pod"), label("k8s_pod_name"), "{one}");
+        assert_ne!((label("namespace"), label("pod")), (String::new(), String::new()), "{one}");
+    }
+    let others = prometheus.query("tokenwatch_findings{code!=\"\"}").unwrap();
+    assert!(others.is_empty(), "{others:?}");
 }

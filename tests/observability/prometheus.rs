@@ -109,9 +109,12 @@ impl Prometheus {
 fn configuration_for(scraped: &[u16]) -> String {
     let rules = repository().join("deploy/prometheus/tokenwatch.rules.yaml");
     let targets: Vec<String> = scraped.iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();
+    let labels = repository().join("deploy/prometheus/finding-labels.yaml");
+    let labels = std::fs::read_to_string(labels).unwrap().replace('\n', "\n    ");
     format!(
         "global: {{evaluation_interval: 1s, scrape_interval: 1s}}\nrule_files: \
-         [{}]\nscrape_configs: [{{job_name: tokenwatch, static_configs: [{{targets: [{}]}}]}}]\n",
+         [{}]\nscrape_configs:\n  - job_name: tokenwatch\n    static_configs: [{{targets: [{}]}}]\n    \
+         {labels}\n",
         rules.display(),
         targets.join(", ")
     )

@@ -96,6 +96,17 @@ and restricted also: unrestricted capabilities, restricted volume types, runAsNo
 {{- toYaml $affinity }}
 {{- end }}
 
+{{- /* As deploy/prometheus/finding-labels.yaml. */ -}}
+{{- define "tokenwatch.findingLabels" -}}
+{{- $labels := dict "namespace" "k8s_namespace_name" "pod" "k8s_pod_name" }}
+{{- $labels = merge $labels (dict "code" "tokenwatch_finding_code" "severity" "tokenwatch_finding_severity") }}
+{{- range tuple "namespace" "pod" "code" "severity" }}
+- sourceLabels: [__name__, {{ get $labels . }}]
+  regex: tokenwatch_finding_info;(.*)
+  targetLabel: {{ . }}
+{{- end }}
+{{- end }}
+
 {{- /* The agent's configuration file. values.schema.json defines which settings `config` accepts. */ -}}
 {{- define "tokenwatch.config" -}}
 {{- $clock := dict }}
