@@ -180,7 +180,7 @@ fn a_pod_with_thousands_of_directories_is_named_until_it_is_gone() {
     }
     agent.wait("recording", "\"opened\"", 2);
     assert_eq!(agent.text("recording").matches("\"unseen\"").count(), 1, "of one volume");
-    agent.wait("log", "1 volumes are not watched, because their pods have more", 1);
+    agent.wait("log", "1 volume not watched, because of pods with more", 1);
     // At once, as kubelet unmounts a volume: a directory at a time may overflow the kernel's queue.
     fs::rename(root.join("pods/hog"), root.join("gone")).unwrap();
     agent.wait("out", "The agent sees all projected volumes on node", 1);

@@ -63,6 +63,13 @@ impl Node {
         self.volume(pod).write(&payload, Wall::from_secs(1_800_000_000 + generation)).unwrap();
     }
 
+    /// Writes a token, alone in another volume of the pod.
+    pub(crate) fn write_to(&self, pod: &str, volume: &str, generation: i64) {
+        let payload: Payload = [("token".into(), token(generation).into_bytes())].into();
+        let at = Wall::from_secs(1_800_000_000 + generation);
+        self.0.volume(pod, volume).write(&payload, at).unwrap();
+    }
+
     pub(crate) fn scanner(&self) -> Scanner {
         Scanner::new(vec![self.root()])
     }
@@ -97,6 +104,7 @@ pub(crate) fn line(observation: &Observation) -> String {
             FileContent::Missing(absence) => format!("{} missing: {absence:?}", seen.key),
         },
         Observation::Gone(key) => format!("{key} gone"),
+        Observation::LeftOut(key) => format!("{key} left out"),
         Observation::Source(state) => {
             format!("source {} {}", state.source, state.degraded.as_deref().unwrap_or("well"))
         }

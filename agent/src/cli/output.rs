@@ -210,11 +210,6 @@ fn columns() -> Option<usize> {
     terminal_size::terminal_size_of(streams::stdout()).map(|(width, _)| usize::from(width.0))
 }
 
-/// `1 token`, `2 tokens`.
-pub(super) fn count_of(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
-}
-
 /// `in 5m 00s`, `5m 00s ago`, `now`.
 pub(super) fn relative(at: Wall, now: Wall) -> String {
     match at - now {

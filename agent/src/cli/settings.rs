@@ -3,9 +3,9 @@
 use std::io::{self, ErrorKind, Read as _};
 use std::path::Path;
 
-use tokenwatch_core::base::text::shown;
+use tokenwatch_core::base::text::{count_of, shown};
 
-use super::output::{count_of, print_error};
+use super::output::print_error;
 use super::{input, log};
 use crate::config::{Flag, Given, Loaded, Mistakes, Origin, read};
 use crate::environment::Environment;

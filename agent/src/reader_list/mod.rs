@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use tokenwatch_core::base::shares::{Tenant, fitting};
 use tokenwatch_core::base::text::shown;
 use tokenwatch_core::engine::{Status, TokenView};
 use tokenwatch_core::findings::Code;
@@ -73,6 +74,7 @@ impl ReaderList {
         let mut views: Vec<&ReaderView> =
             status.readers.iter().filter(|view| is_asked(&view.pod)).collect();
         views.sort_by_cached_key(|view| order(view));
+        let (views, left_out) = shared(views, MOST, |view| (&view.pod.namespace, &view.pod.uid));
         let (marks, (rows, rows_left_out)) = (Marks::of(status), posture::rows(status));
         Self {
             at: Moment(status.now.wall),
@@ -81,8 +83,8 @@ impl ReaderList {
             privilege: status.agent.privileges.as_ref().map(|it| it.rung.name().to_owned()),
             tokens: status.tokens.iter().filter(|token| is_asked(&token.pod)).count(),
             problems: problems(status),
-            left_out: views.len().saturating_sub(MOST),
-            readers: views.into_iter().take(MOST).map(|view| marks.on(view)).collect(),
+            left_out,
+            readers: views.into_iter().map(|view| marks.on(view)).collect(),
             posture: pod.is_none().then_some(rows),
             posture_left_out: rows_left_out,
         }
@@ -131,6 +133,26 @@ fn order(view: &ReaderView) -> impl Ord + use<> {
     let reader = Reader::of(view);
     let deadline = Reverse(reader.deadline.map(Reverse));
     (Reverse(reader.is_stale()), deadline, reader.place())
+}
+
+/// As many of these rows as there is room for: those of the pod with most rows are left out, its
+/// last ones first. Returns also how many are left out.
+fn shared<Row>(
+    rows: Vec<Row>,
+    most: usize,
+    pod: impl Fn(&Row) -> (&Option<String>, &String),
+) -> (Vec<Row>, usize) {
+    let left_out = rows.len().saturating_sub(most);
+    if left_out == 0 {
+        return (rows, 0);
+    }
+    let tenant = |row: &Row| {
+        let (namespace, uid) = pod(row);
+        (Tenant { namespace: namespace.clone(), pod: Some(uid.clone()) }, 1)
+    };
+    let fits = fitting(most, &rows.iter().map(tenant).collect::<Vec<_>>());
+    let rows = rows.into_iter().zip(fits).filter_map(|(row, fits)| fits.then_some(row));
+    (rows.collect(), left_out)
 }
 
 /// Why the list may lack something.

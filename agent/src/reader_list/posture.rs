@@ -12,7 +12,7 @@ use tokenwatch_core::world::cluster::{Phase, PodRef};
 use tokenwatch_core::world::readers::{ReaderVerdict, ReaderView};
 use tokenwatch_core::world::tokens::{API_ACCESS, LegacyToken, TokenKey, USUAL_LIFE};
 
-use super::Pod;
+use super::{Pod, shared};
 
 /// Most rows in one list: eight for each of 250 pods.
 const MOST: usize = 2_000;
@@ -67,10 +67,7 @@ pub struct PostureRow {
 
 /// Every row, the gravest concern first, and how many more there are.
 pub(super) fn rows(status: &Status) -> (Vec<PostureRow>, usize) {
-    let mut all = all(status);
-    let left_out = all.len().saturating_sub(MOST);
-    all.truncate(MOST);
-    (all, left_out)
+    shared(all(status), MOST, |row| (&row.pod.namespace, &row.pod.uid))
 }
 
 fn all(status: &Status) -> Vec<PostureRow> {

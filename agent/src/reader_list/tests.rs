@@ -49,6 +49,24 @@ fn a_list_is_bounded_and_keeps_the_stale_ones() {
 }
 
 #[test]
+fn no_pod_takes_the_rows_of_the_others() {
+    let (hog, other) = (token("hog-0", 600), token("cart-0", 600));
+    let mut readers = vec![stale(&hog, NOW.wall); MOST + 5];
+    readers.extend(vec![healthy(&other, NOW.wall); 3]);
+    let list = list(readers);
+    let of_other = list.readers.iter().filter(|reader| reader.pod.shown() == "shop/cart-0");
+    assert_eq!((of_other.count(), list.readers.len(), list.left_out), (3, MOST, 8));
+    let rows = |pod: &str, count| {
+        let row = |nth| ((pod.to_owned(), nth), Some("shop".to_owned()));
+        (0..count).map(row).collect::<Vec<_>>()
+    };
+    let (rows, left_out) =
+        shared([rows("hog", 90), rows("p", 5)].concat(), 50, |((pod, _), of)| (of, pod));
+    assert_eq!((rows.len(), left_out), (50, 45));
+    assert_eq!(rows[44].0, ("hog".to_owned(), 44), "the first ones stay, in their order");
+}
+
+#[test]
 fn names_from_outside_are_escaped() {
     let mut view = stale(&token("cart-0", 600), NOW.wall);
     let hostile = "a\u{1b}[31m\n\u{202e}";

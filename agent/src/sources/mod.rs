@@ -17,6 +17,7 @@ pub mod keys;
 pub mod kubelet_log;
 pub mod kubelet_metrics;
 mod kubelets;
+mod left_out;
 pub mod logs;
 mod names;
 pub mod ntp;

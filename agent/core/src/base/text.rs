@@ -25,6 +25,11 @@ fn cut_again(text: String) -> String {
     }
 }
 
+/// `1 token`, `2 tokens`.
+pub fn count_of(count: usize, thing: &str) -> String {
+    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
+}
+
 /// As [`shown`], not cut: for sentences.
 pub fn escaped(text: &str) -> Cow<'_, str> {
     through(redacted(text), visible)

@@ -192,6 +192,7 @@ fn a_pod_whose_directory_the_agent_does_not_see_is_no_finding() {
         volume: "v".into(),
         directory: "/d".into(),
         reason: "not mounted here".into(),
+        is_partly: false,
     }]);
     let another = || TokenKey { volume: "other".into(), ..key() };
     // (what else is seen, whether the token counts as missing)

@@ -219,6 +219,7 @@ fn a_copy_of_a_pod_that_is_gone_is_refused_whatever_its_expiry() {
         volume: BlindSpot::ALL.into(),
         directory: "/var/lib/kubelet".into(),
         reason: "no permission".into(),
+        is_partly: false,
     }]);
     let unseen = [(0, other.clone()), (0, EXTENDED.in_use()), (0, hidden)];
     assert_found("the agent does not see pods", &unseen, &[(600, None)]);

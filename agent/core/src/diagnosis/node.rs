@@ -119,7 +119,7 @@ pub fn node(world: &World, config: &Config, survey: &Survey, now: &Reading) -> N
 
 fn blind(world: &World, node: &str, now: &Reading) -> Option<Finding> {
     let still: Vec<_> = world.visibility.standing_still(now).collect();
-    wording::blind(node, world.visibility.blind(), &still, &world.crowded())
+    wording::blind(node, &world.visibility.hidden_volumes(), &still, &world.crowded())
 }
 
 fn keys_of(world: &World, node: &str, now: &Reading) -> KeyDiagnosis {

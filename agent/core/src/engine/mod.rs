@@ -100,6 +100,9 @@ impl Engine {
 
     /// Reports the event, and schedules the changed tokens. Returns whether the node is due, too.
     fn apply(&mut self, changed: Changed, now: &Reading, outcome: &mut Outcome) -> bool {
+        for key in changed.left_out {
+            self.close_left_out(&key, now, outcome);
+        }
         match changed.event {
             Some(Event::Rotated { key, old, at }) => self.rotated(&key, &old, at, outcome),
             Some(Event::Gone(tracked)) => self.gone(*tracked, now, outcome),
@@ -144,9 +147,13 @@ impl Engine {
         self.schedule.remove(&tracked.key);
         self.survey.remove(tracked);
         self.world.forget(&tracked.key);
-        let (scope, missing) = (Scope::Token(tracked.key.clone()), Missing::LeftOut);
-        let judgement = Judgement { findings: Vec::new(), missing };
-        outcome.alerts(self.ledger.judge(now, &scope, judgement));
+        self.close_left_out(&tracked.key, now, outcome);
+    }
+
+    /// Nothing is known of the token from now on.
+    fn close_left_out(&mut self, key: &TokenKey, now: &Reading, outcome: &mut Outcome) {
+        let judgement = Judgement { findings: Vec::new(), missing: Missing::LeftOut };
+        outcome.alerts(self.ledger.judge(now, &Scope::Token(key.clone()), judgement));
     }
 
     fn schedule_all(&mut self) {

@@ -46,6 +46,9 @@ enum What {
     Gone {
         pod: u8,
     },
+    LeftOut {
+        pod: u8,
+    },
     Missing {
         pod: u8,
         absence: Absence,
@@ -146,6 +149,7 @@ fn what() -> impl Strategy<Value = What> {
         2 => (pod(), any::<bool>(), 0..3u8)
             .prop_map(|(pod, malformed, reason)| What::Broken { pod, malformed, reason }),
         2 => pod().prop_map(|pod| What::Gone { pod }),
+        1 => pod().prop_map(|pod| What::LeftOut { pod }),
         2 => (pod(), absence()).prop_map(|(pod, absence)| What::Missing { pod, absence }),
         1 => pod().prop_map(|pods| What::WithoutTokens { pods }),
         1 => Just(What::Unreachable),
@@ -262,6 +266,7 @@ fn observation(what: &What, now: &Reading, before: &Reading, pods: &ListedPods) 
             file(*pod, None, FileContent::Unreadable { reason: format!("reason {reason}") })
         }
         What::Gone { pod } => Observation::Gone(key(*pod)),
+        What::LeftOut { pod } => Observation::LeftOut(key(*pod)),
         What::Missing { pod, absence } => file(*pod, None, FileContent::Missing(*absence)),
         What::WithoutTokens { pods } => {
             Observation::WithoutTokens((0..*pods).map(|pod| key(pod).pod_uid).collect())
@@ -276,6 +281,7 @@ fn observation(what: &What, now: &Reading, before: &Reading, pods: &ListedPods) 
                     volume: "v".into(),
                     directory: "/d".into(),
                     reason: "hidden".into(),
+                    is_partly: false,
                 })
                 .collect(),
         ),

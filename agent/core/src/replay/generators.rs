@@ -65,6 +65,7 @@ macro_rules! every_observation {
 every_observation! {
     6 File => |_| file().prop_map(Observation::File);
     1 Gone => |_| key().prop_map(Observation::Gone);
+    1 LeftOut => |_| key().prop_map(Observation::LeftOut);
     1 WithoutTokens => |_| vec(name("uid"), 0..3).prop_map(Observation::WithoutTokens);
     1 Legacy => |_| vec(legacy(), 0..3).prop_map(Observation::Legacy);
     1 Blind => |_| vec(blind_spot(), 0..3).prop_map(Observation::Blind);
@@ -299,8 +300,14 @@ fn copies() -> impl Strategy<Value = CopiesSeen> {
 
 fn blind_spot() -> impl Strategy<Value = BlindSpot> {
     let all = |kind| prop_oneof![name(kind), Just(BlindSpot::ALL.to_owned())];
-    (all("uid"), all("volume"), name("directory"), reason()).prop_map(
-        |(pod_uid, volume, directory, reason)| BlindSpot { pod_uid, volume, directory, reason },
+    (all("uid"), all("volume"), name("directory"), reason(), any::<bool>()).prop_map(
+        |(pod_uid, volume, directory, reason, is_partly)| BlindSpot {
+            pod_uid,
+            volume,
+            directory,
+            reason,
+            is_partly,
+        },
     )
 }
 

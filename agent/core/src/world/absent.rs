@@ -1,8 +1,9 @@
 //! Tokens that should be on this node and are not.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::expected::Expected;
+use super::fair::Fair;
 use super::{Changed, ChangedTokens, Event, World};
 use crate::base::time::{Delta, Reading, Wall};
 use crate::world::cluster::{Known, Phase, Pod, PodRef, PodStage};
@@ -27,9 +28,9 @@ pub struct Absent {
 }
 
 /// The absent tokens, and the pods without any token.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct AbsentTokens {
-    absent: BTreeMap<TokenKey, Absent>,
+    absent: Fair<TokenKey, Absent>,
     /// UIDs of the pods whose directories are on this node and hold no token.
     bare: BTreeSet<String>,
     /// Where a token should be.
@@ -54,20 +55,14 @@ impl Absent {
     }
 }
 
-impl AbsentTokens {
-    /// Notes that `key` is absent. What is known of it from before stays known.
-    fn set(&mut self, now: &Reading, key: &TokenKey, absence: Absence, was: Option<&Tracked>) {
-        if self.absent.len() >= MAX_TOKENS && !self.absent.contains_key(key) {
-            return;
-        }
-        let new = || Absent::new(key, absence, now);
-        let absent = self.absent.entry(key.clone()).or_insert_with(new);
-        absent.absence = absence;
-        if let Some(tracked) = was {
-            absent.had(tracked);
-        }
+impl Default for AbsentTokens {
+    fn default() -> Self {
+        let (bare, expected) = (BTreeSet::new(), Expected::default());
+        Self { absent: Fair::of(MAX_TOKENS), bare, expected }
     }
+}
 
+impl AbsentTokens {
     fn of_starting(&mut self, key: &TokenKey, is_starting: bool) {
         if let Some(absent) = self.absent.get_mut(key) {
             absent.was_starting = is_starting;
@@ -142,12 +137,36 @@ impl World {
         self.cluster.has_directory(&key.pod_uid);
         let (tracked, _) = self.tokens.remove(&key);
         if tracked.as_ref().is_some_and(|token| token.current.is_some()) {
-            self.absent.expected.hold(&key);
+            self.hold(&key);
         }
-        self.absent.set(now, &key, absence, tracked.as_deref());
+        let left_out = self.set_absent(now, &key, absence, tracked.as_deref());
         self.copies.pod(&key.pod_uid, true, now);
         let event = tracked.map(Event::Gone);
-        Changed { node: true, event, ..Changed::of(vec![key]) }
+        Changed { node: true, event, left_out, ..Changed::of(vec![key]) }
+    }
+
+    /// Notes that `key` is absent. What is known of it from before stays known. Returns the absent
+    /// tokens of which nothing is kept from now on: perhaps this one.
+    fn set_absent(
+        &mut self,
+        now: &Reading,
+        key: &TokenKey,
+        absence: Absence,
+        was: Option<&Tracked>,
+    ) -> Vec<TokenKey> {
+        let before = self.absent.absent.remove(key);
+        let mut absent = before.unwrap_or_else(|| Absent::new(key, absence, now));
+        absent.absence = absence;
+        if let Some(tracked) = was {
+            absent.had(tracked);
+        }
+        let namespace = self.namespace_of(&key.pod_uid);
+        self.absent.absent.insert(namespace, key, absent)
+    }
+
+    /// The namespace of the pod, where it is known.
+    pub(super) fn namespace_of(&self, pod_uid: &str) -> Option<String> {
+        self.cluster.pod(pod_uid).map(|pod| pod.namespace.clone())
     }
 
     /// Takes the observation that the file at `key` does not exist. It may have to.
@@ -155,9 +174,9 @@ impl World {
         let (tracked, left_out_changed) = self.tokens.remove(key);
         self.absent.expected.gone(key);
         let was_absent = self.absent.get(key).is_some();
-        let is_needed = self.is_needed(key, now);
+        let (is_needed, mut left_out) = (self.is_needed(key, now), Vec::new());
         if is_needed {
-            self.absent.set(now, key, Absence::NotFound, tracked.as_deref());
+            left_out = self.set_absent(now, key, Absence::NotFound, tracked.as_deref());
         } else {
             self.absent.absent.remove(key);
         }
@@ -167,8 +186,19 @@ impl World {
         Changed {
             node: left_out_changed || was_absent || self.copies.has_any(),
             event: tracked.map(Event::Gone),
+            left_out,
             ..Changed::of(changed.then(|| key.clone()).into_iter().collect())
         }
+    }
+
+    /// Takes the observation that the file at `key` is not followed any more. It is no left out one
+    /// of the store, which would wait for the file to be gone: a blind spot stands for it.
+    pub(super) fn not_followed(&mut self, key: &TokenKey) -> Changed {
+        let (tracked, left_out_changed) = self.tokens.remove(key);
+        let evicted = tracked.map(|tracked| *tracked).into_iter().collect();
+        let absent = self.absent.get(key).map(|absent| absent.key.clone());
+        let changed = Changed::of(absent.into_iter().collect());
+        Changed { node: left_out_changed, evicted, ..changed }
     }
 
     /// Takes the observation that there is a file at `key`. Returns whether it was absent.
@@ -191,8 +221,12 @@ impl World {
     }
 
     /// Compares the specs of these pods with the tokens on the node. Returns every absent token of
-    /// them, before and after.
-    pub(super) fn compare(&mut self, now: &Reading, pods: &[String]) -> Vec<TokenKey> {
+    /// them, before and after, and those of which nothing is kept.
+    pub(super) fn compare(
+        &mut self,
+        now: &Reading,
+        pods: &[String],
+    ) -> (Vec<TokenKey>, Vec<TokenKey>) {
         let uids: BTreeSet<&str> = pods.iter().map(String::as_str).collect();
         let mut keys = self.absent.keys_of(&uids);
         for key in &keys {
@@ -205,14 +239,15 @@ impl World {
         let needed: Vec<(TokenKey, bool)> = active
             .flat_map(|pod| pod.needed().into_iter().map(|key| (key, !pod.is_running())))
             .collect();
+        let mut left_out = Vec::new();
         for (key, is_starting) in needed {
             if self.tokens.get(&key).is_none() && self.absent.get(&key).is_none() {
-                self.absent.set(now, &key, Absence::NotFound, None);
+                left_out.extend(self.set_absent(now, &key, Absence::NotFound, None));
                 self.absent.of_starting(&key, is_starting);
                 keys.push(key);
             }
         }
-        keys
+        (keys, left_out)
     }
 
     /// Whether the spec of the pod still shows that a token should be there. Once the pod runs, a

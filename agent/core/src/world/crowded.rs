@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::World;
 use super::cluster::PodRef;
 
-/// The volumes that a source of readers does not watch, because their pods want more than their
+/// The volumes that a source does not watch, because their pods want more than their
 /// share of what it watches. A watch that failed for another reason is not among them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unwatched {
@@ -31,6 +31,8 @@ pub struct UnwatchedPod {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unknown {
+    /// At once whether its tokens changed: that shows only at the next rescan of everything.
+    Changes,
     /// Whether somebody opens its tokens, and when kubelet syncs it.
     Opens,
     /// Which process opens them.
@@ -46,6 +48,9 @@ pub struct Crowded {
     pub count: usize,
     /// Whether there are more than could be counted.
     pub is_more: bool,
+    /// The pods with volumes of which only some files are followed, with the number of these, the
+    /// most first.
+    pub partly: Vec<(PodRef, usize)>,
     /// The pods of these volumes, with the number of each, the most first, by what is not known.
     pub unwatched: BTreeMap<Unknown, Vec<(PodRef, usize)>>,
 }
@@ -61,7 +66,12 @@ impl World {
         };
         let unwatched = self.visibility.unwatched();
         let unwatched = unwatched.map(|(unknown, pods)| (unknown, volumes(pods))).collect();
-        Crowded { pods, count, is_more, unwatched }
+        let mut partly: BTreeMap<&str, usize> = BTreeMap::new();
+        for spot in self.visibility.blind().iter().filter(|spot| spot.is_partly) {
+            *partly.entry(&spot.pod_uid).or_default() += 1;
+        }
+        let partly = self.by_count(partly.into_iter());
+        Crowded { pods, count, is_more, partly, unwatched }
     }
 
     fn by_count<'a>(&self, pods: impl Iterator<Item = (&'a str, usize)>) -> Vec<(PodRef, usize)> {

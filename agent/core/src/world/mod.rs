@@ -12,6 +12,7 @@ mod crowded;
 mod delivery;
 mod expected;
 mod facts;
+mod fair;
 pub mod keys;
 pub mod kubelet;
 mod legacy;
@@ -88,6 +89,8 @@ pub struct Changed {
     pub event: Option<Event>,
     /// The tokens that the agent tracks no more, because their pods have more than their share.
     pub evicted: Vec<Tracked>,
+    /// The absent tokens of which it keeps nothing, for the same reason.
+    pub left_out: Vec<TokenKey>,
 }
 
 /// A set of tokens.
@@ -126,7 +129,8 @@ impl Changed {
     /// A change that concerns these tokens alone.
     fn of(tokens: Vec<TokenKey>) -> Self {
         let tokens = ChangedTokens::These(tokens);
-        Self { tokens, node: false, counted: false, event: None, evicted: Vec::new() }
+        let (evicted, left_out) = (Vec::new(), Vec::new());
+        Self { tokens, node: false, counted: false, event: None, evicted, left_out }
     }
 
     fn with(self, tokens: ChangedTokens) -> Self {
@@ -160,8 +164,9 @@ impl World {
         match observation {
             Observation::File(seen) => return self.file(now, seen),
             Observation::Gone(key) => return self.gone(now, &key),
+            Observation::LeftOut(key) => return self.not_followed(&key),
             Observation::WithoutTokens(pods) => return self.bare(pods),
-            Observation::Held(keys) => return self.held_before(keys),
+            Observation::Held(keys) => return self.held_before(&keys),
             Observation::NtpRound(round) => return self.measured(round),
             Observation::ClockStep(step) => {
                 self.clock.step(&step);
@@ -229,12 +234,12 @@ impl World {
             return self.missing(now, seen.key, absence);
         }
         if matches!(seen.content, FileContent::Malformed { .. }) {
-            self.absent.expected.hold(&seen.key);
+            self.hold(&seen.key);
         }
         let (key, directory) = (seen.key.clone(), seen.directory.clone());
         let was_absent = self.appeared(&key);
         let long_life = self.long_life(&key);
-        let namespace = self.cluster.pod(&key.pod_uid).map(|pod| pod.namespace.clone());
+        let namespace = self.namespace_of(&key.pod_uid);
         let tenant = Tenant { namespace, pod: Some(key.pod_uid.clone()) };
         let seen = self.tokens.see(seen, &tenant, now, self.kubelet.policy());
         if matches!(seen.change, Change::Rotated { .. }) {
@@ -307,8 +312,10 @@ impl World {
         self.forget_pods();
         self.tokens.iter().for_each(|token| self.cluster.has_token(token));
         let mut keys = self.tokens.keys_of(|tracked| changed.contains(&tracked.key.pod_uid));
-        keys.append(&mut self.compare(now, &changed));
-        Changed::node().with(if first { ChangedTokens::All } else { ChangedTokens::These(keys) })
+        let (absent, left_out) = self.compare(now, &changed);
+        keys.extend(absent);
+        let tokens = if first { ChangedTokens::All } else { ChangedTokens::These(keys) };
+        Changed { left_out, ..Changed::node().with(tokens) }
     }
 
     /// Forgets who read a token that is gone, and its pod if nothing of that is left. The trace of

@@ -28,6 +28,9 @@ pub enum Observation {
     File(FileSeen),
     /// A token file no longer exists, alone or with its volume or pod.
     Gone(TokenKey),
+    /// A token file is not followed any more, because its pod has more files than its share. It may
+    /// exist. A blind spot names its volume.
+    LeftOut(TokenKey),
     /// UIDs of the pods whose directories hold no token. Each observation has the complete list.
     WithoutTokens(Vec<String>),
     /// The Secret-based tokens that pods mount. Each observation has the complete list.

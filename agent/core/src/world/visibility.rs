@@ -90,9 +90,14 @@ impl Visibility {
         self.privileges = Some(privileges);
     }
 
-    /// The volumes that kubelet sees and the agent does not.
+    /// The volumes that kubelet sees and the agent does not, or only in part.
     pub fn blind(&self) -> &[BlindSpot] {
         &self.blind
+    }
+
+    /// Those of which it sees nothing.
+    pub fn hidden_volumes(&self) -> Vec<&BlindSpot> {
+        self.blind.iter().filter(|spot| !spot.is_partly).collect()
     }
 
     pub(super) fn stands(&mut self, seen: Standstill, now: &Reading) {
@@ -190,6 +195,15 @@ pub struct BlindSpot {
     pub directory: String,
     /// Why the agent cannot see it, for people.
     pub reason: String,
+    /// Whether it sees some files there, and leaves out others: they are more than the share of
+    /// their pod. Earlier recordings do not tell.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_partly: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // for serde
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl BlindSpot {

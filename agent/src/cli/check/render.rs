@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use tokenwatch_core::base::text::{escaped, shown};
+use tokenwatch_core::base::text::{count_of, escaped, shown};
 use tokenwatch_core::base::time::{Reading, Wall};
 use tokenwatch_core::engine::TokenView;
 use tokenwatch_core::findings::{CauseId, Finding, Severity, Subject};
@@ -12,7 +12,7 @@ use tokenwatch_core::world::tokens::{Bound, State, Verdict};
 
 use super::{Checked, reviews};
 use crate::cli::clock::clock_line;
-use crate::cli::output::{Layout, count_of, relative};
+use crate::cli::output::{Layout, relative};
 use crate::cli::{readers, signature};
 
 /// Largest widths of the columns, with the gaps at most 120.

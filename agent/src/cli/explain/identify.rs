@@ -2,13 +2,12 @@
 
 use std::fmt;
 
-use tokenwatch_core::base::text::shown;
+use tokenwatch_core::base::text::{count_of, shown};
 use tokenwatch_core::base::time::Wall;
 use tokenwatch_core::world::tokens::{Claims, Foreign, LegacyClaims, Malformed};
 
 use super::input::NotRead;
 use super::{render, resemblance};
-use crate::cli::output::count_of;
 use crate::clocks;
 use crate::sources::tokens::TokenBytes;
 use crate::sources::tokens::found::{self, Found, FoundToken, Token};

@@ -118,7 +118,8 @@ The agent on the node works without one of its sources: `tokenwatch.sources.up` 
 
 - `watch`: the agent gets no file events, and finds changes only at its full rescan \
      (`files.rescan`, default 60 s). The cause is nearly always an inotify limit: `sysctl \
-     fs.inotify.max_user_watches fs.inotify.max_user_instances`.
+     fs.inotify.max_user_watches fs.inotify.max_user_instances`. Or pods have more than 64 \
+     projected volumes: `agent.blind` names them.
 - `readers`: the agent does not see who opens the tokens of some pods, or has lost events of \
      them. It reports their readers as unknown, and finds no stale one by their reads. The cause \
      is nearly always an inotify limit: `sysctl fs.inotify.max_user_watches \

@@ -1,12 +1,12 @@
 //! The readers: a table for people, JSON for scripts.
 
 use serde_json::{Value, json};
-use tokenwatch_core::base::text::shown;
+use tokenwatch_core::base::text::{count_of, shown};
 use tokenwatch_core::base::time::Wall;
 use tokenwatch_core::findings::Severity;
 
 use super::{Found, Origin};
-use crate::cli::output::{Layout, count_of, relative, whole};
+use crate::cli::output::{Layout, relative, whole};
 use crate::reader_list::{Moment, Proof, Reader, verdict_words};
 
 /// Largest widths of the columns, with the gaps at most 120.

@@ -1,12 +1,12 @@
 //! The report: a table for people, JSON for scripts, Markdown for an issue or a wiki.
 
 use serde_json::{Value, json};
-use tokenwatch_core::base::text::shown;
+use tokenwatch_core::base::text::{count_of, shown};
 use tokenwatch_core::base::time::Wall;
 use tokenwatch_core::findings::Severity;
 
 use super::upgrade::{Upgrade, Workload};
-use crate::cli::output::{Layout, count_of, relative};
+use crate::cli::output::{Layout, relative};
 use crate::cli::readers::{Found, origin};
 use crate::reader_list::{Proof, Readiness};
 

@@ -1,11 +1,11 @@
 //! The report on posture: a table for people, JSON for scripts, Markdown for an issue or a wiki.
 
 use serde_json::{Value, json};
-use tokenwatch_core::base::text::shown;
+use tokenwatch_core::base::text::{count_of, shown};
 
 use super::posture::{CONCERNS, Posture, Row};
 use super::render::{NOTHING, plain};
-use crate::cli::output::{Layout, count_of};
+use crate::cli::output::Layout;
 use crate::cli::readers::{Found, origin};
 use crate::reader_list::Concern;
 

@@ -10,9 +10,11 @@ use super::found::{Found, found};
 use super::line::line;
 use crate::sources::logs::time::{LineTime, Local, zone};
 
-/// Most errors in one report: the volumes of a full node. The others come again: kubelet repeats
-/// what fails.
-const MAX_ERRORS: usize = 256;
+/// Most errors of one pod in one report: as many as the engine keeps. The others come again: kubelet
+/// repeats what fails.
+const OF_POD: usize = 8;
+/// Most errors in one report: those of a full node.
+const MAX_ERRORS: usize = 256 * OF_POD;
 
 /// What was seen since the last report.
 #[derive(Debug, Default)]
@@ -46,9 +48,14 @@ impl Gather {
     /// Takes an error that was seen at this time.
     pub(super) fn add(&mut self, found: Found, time: Option<LineTime>) {
         let key = (found.pod.clone(), found.of.clone());
-        if self.errors.len() < MAX_ERRORS || self.errors.contains_key(&key) {
+        if self.has_room(&found.pod) || self.errors.contains_key(&key) {
             self.errors.insert(key, (found, time));
         }
+    }
+
+    fn has_room(&self, pod: &ErrorPod) -> bool {
+        let of_pod = self.errors.keys().filter(|(of, _)| of == pod).count();
+        of_pod < OF_POD && self.errors.len() < MAX_ERRORS
     }
 
     /// The lines so far are those of a file that was last written at `modified`: their times

@@ -266,11 +266,25 @@ fn a_report_is_bounded() {
     let mut node = Node::new(PATH);
     node.append("");
     assert_eq!(node.errors(), []);
-    for nth in 0..1_000 {
+    for nth in 0..3_000 {
         let uid = format!("{nth:08x}-1111-4222-8333-444455556666");
         node.append(&not_updated("1128 04:17:00.1", "(nil)").replace(UID, &uid));
     }
-    assert_eq!(node.errors().len(), 256);
+    assert_eq!(node.errors().len(), 2_048);
+}
+
+#[test]
+fn a_pod_with_many_errors_hides_none_of_another() {
+    let mut node = Node::new(PATH);
+    node.append("");
+    for nth in 0..3_000 {
+        node.append(&not_updated("1128 04:17:00.1", &format!("{{\\\"a{nth}\\\"}}")));
+    }
+    let other = "0000000a-1111-4222-8333-444455556666";
+    node.append(&not_updated("1128 04:17:00.1", "(nil)").replace(UID, other));
+    let errors = node.errors();
+    let of_other = errors.iter().filter(|error| error.pod == ErrorPod::Uid(other.to_owned()));
+    assert_eq!((errors.len(), of_other.count()), (9, 1));
 }
 
 fn event(kind: &str, host: &str, message: &str) -> String {

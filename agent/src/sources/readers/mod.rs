@@ -8,7 +8,6 @@
 //! - `fanotify`, level `fanotify`: the process of each open.
 
 pub mod fanotify;
-mod left_out;
 mod opens;
 pub mod processes;
 

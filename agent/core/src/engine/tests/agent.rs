@@ -86,6 +86,33 @@ fn a_pod_with_more_than_its_share_of_the_watches_is_named_until_it_has_room() {
 }
 
 #[test]
+fn a_file_that_is_not_followed_any_more_is_neither_good_nor_gone() {
+    let mut engine = engine();
+    let _ = engine.step(&at(1), token("hog", -7_200, 3_600));
+    let raised: Vec<Code> = engine.findings().iter().map(|finding| finding.code).collect();
+    assert_eq!(raised, [Code::Expired]);
+    let left_out = engine.step(&at(2), Observation::LeftOut(key("hog"))).reports;
+    let [closed] = summaries(&left_out).try_into().unwrap();
+    assert!(closed.contains("is not followed any more"), "{closed}");
+    assert!(closed.contains("Nothing shows that it is good"), "{closed}");
+    let spot = BlindSpot {
+        pod_uid: "hog".into(),
+        volume: key("hog").volume,
+        directory: "/d".into(),
+        reason: "more files than its share".into(),
+        is_partly: true,
+    };
+    let _ = engine.step(&at(2), Observation::Blind(vec![spot]));
+    assert!(!engine.world.would_see(&key("hog")), "so it is not known to be gone");
+    assert!(blind_summary(&engine).contains("hog"));
+    // There is room again.
+    let again = engine.step(&at(3), token("hog", -7_200, 3_600)).reports;
+    assert_eq!(summaries(&again).len(), 1, "{again:?}");
+    let _ = engine.step(&at(4), Observation::Blind(Vec::new()));
+    assert!(engine.world.would_see(&key("hog")));
+}
+
+#[test]
 fn a_watch_that_fails_for_another_reason_accuses_no_pod() {
     let mut engine = engine();
     let _ = engine.step(&at(1), token("hog", 0, 3_600));
@@ -99,7 +126,7 @@ fn a_watch_that_fails_for_another_reason_accuses_no_pod() {
         let (pod_uid, volume) = ("hog".to_owned(), key("hog").volume);
         let seen = ReadersSeen { pod_uid, volume, what };
         let _ = engine.step(&at(2), Observation::Readers(seen));
-        let degraded = Some(format!("{why}; the agent cannot see who reads 1 volumes"));
+        let degraded = Some(format!("{why}; the agent cannot see who reads 1 volume"));
         let state = SourceState { source: "readers".into(), degraded };
         let _ = engine.step(&at(3), Observation::Source(state));
         assert_eq!(blind_summary(&engine), "", "{why}");

@@ -25,6 +25,7 @@ mod posture;
 mod readers;
 mod rejecting;
 mod restart;
+mod shares;
 mod still;
 mod syncs;
 mod tokens;
@@ -136,6 +137,7 @@ fn spot(pod: &str) -> BlindSpot {
         volume: "v".into(),
         directory: "/d".into(),
         reason: "its tmpfs is not mounted here".into(),
+        is_partly: false,
     }
 }
 

@@ -119,6 +119,7 @@ fn hidden(pod_uid: &str, volume: &str) -> Observation {
         volume: volume.into(),
         directory: "/".into(),
         reason: "EACCES".into(),
+        is_partly: false,
     }])
 }
 

@@ -19,8 +19,9 @@ struct Spots<'a> {
 }
 
 impl<'a> Spots<'a> {
-    fn new(spots: &'a [BlindSpot]) -> Self {
-        let of = |is: fn(&BlindSpot) -> bool| spots.iter().filter(|spot| is(spot)).collect();
+    fn new(spots: &[&'a BlindSpot]) -> Self {
+        let of =
+            |is: fn(&BlindSpot) -> bool| spots.iter().copied().filter(|spot| is(spot)).collect();
         Self {
             roots: of(BlindSpot::is_root),
             pods: of(BlindSpot::is_pod),
@@ -44,7 +45,7 @@ impl<'a> Spots<'a> {
 /// more than their share.
 pub(crate) fn blind(
     node: &str,
-    spots: &[BlindSpot],
+    spots: &[&BlindSpot],
     still: &[(&str, Reading)],
     crowded: &Crowded,
 ) -> Option<Finding> {
@@ -57,7 +58,7 @@ pub(crate) fn blind(
 }
 
 /// What the agent cannot see, with its evidence.
-fn unseen(node: &str, spots: &[BlindSpot], still: &[(&str, Reading)]) -> (String, Attributes) {
+fn unseen(node: &str, spots: &[&BlindSpot], still: &[(&str, Reading)]) -> (String, Attributes) {
     let kinds = Spots::new(spots);
     let sentence = |(at, (what, reason)): (usize, (String, &str))| match at {
         0 => {
@@ -107,14 +108,14 @@ fn with_still(evidence: Attributes, still: &[(&str, Reading)]) -> Attributes {
         .with_some("last_read", since)
 }
 
-fn blind_evidence(spots: &[BlindSpot], kinds: &Spots<'_>) -> Attributes {
-    let name = |spot: &BlindSpot| format!("{}/{}", spot.pod_uid, spot.volume);
+fn blind_evidence(spots: &[&BlindSpot], kinds: &Spots<'_>) -> Attributes {
+    let name = |spot: &&BlindSpot| format!("{}/{}", spot.pod_uid, spot.volume);
     let named: Vec<String> =
         spots.iter().filter(|spot| !spot.is_root()).take(MAX_NAMED).map(name).collect();
     let roots: Vec<String> = kinds.roots.iter().map(|spot| spot.directory.clone()).collect();
     Attributes::new()
         .with("volumes", kinds.volumes.len())
-        .with("pods", distinct_pods(spots))
+        .with("pods", distinct_pods(spots.iter().copied()))
         .with("first", named.as_slice())
         .with_some("roots", (!roots.is_empty()).then_some(roots.as_slice()))
 }
@@ -201,6 +202,7 @@ mod tests {
             volume: volume.into(),
             directory: directory.into(),
             reason: reason.into(),
+            is_partly: false,
         }
     }
 
@@ -236,7 +238,9 @@ mod tests {
         ];
         for (spots, expected) in table {
             assert_eq!(
-                blind("n", &spots, &[], &Crowded::default()).unwrap().summary,
+                blind("n", &spots.iter().collect::<Vec<_>>(), &[], &Crowded::default())
+                    .unwrap()
+                    .summary,
                 format!("{expected} It does not watch the tokens there.")
             );
         }
@@ -246,7 +250,9 @@ mod tests {
     #[test]
     fn a_root_is_not_counted_as_a_pod_or_volume() {
         let spots = [spot("*", "*", "/j", "r"), spot("b", "v", "/k/v", "s")];
-        let evidence = blind("n", &spots, &[], &Crowded::default()).unwrap().evidence;
+        let evidence = blind("n", &spots.iter().collect::<Vec<_>>(), &[], &Crowded::default())
+            .unwrap()
+            .evidence;
         let get = |name| evidence.get(name).cloned();
         assert_eq!((get("pods"), get("volumes")), (Some(1_usize.into()), Some(1_usize.into())));
         assert_eq!(

@@ -1,8 +1,8 @@
 //! What the agent does not follow, because a pod has more than its share: tokens that it does not
 //! track, and volumes of which it does not see the readers.
 
-use super::names::{plural, pod};
-use crate::base::text::shown;
+use super::names::pod;
+use crate::base::text::{count_of, shown};
 use crate::base::value::Attributes;
 use crate::findings::MAX_NAMED;
 use crate::world::cluster::PodRef;
@@ -12,8 +12,9 @@ use crate::world::{Crowded, Unknown};
 /// A sentence for each kind of it, with its evidence.
 pub(super) fn beyond(node: &str, crowded: &Crowded) -> Vec<(String, Attributes)> {
     let tokens = (crowded.count > 0).then(|| untracked(node, crowded));
+    let files = (!crowded.partly.is_empty()).then(|| partly(node, &crowded.partly));
     let volumes = crowded.unwatched.iter().map(|(unknown, pods)| unwatched(node, *unknown, pods));
-    tokens.into_iter().chain(volumes).collect()
+    tokens.into_iter().chain(files).chain(volumes).collect()
 }
 
 /// The tokens that the agent does not track.
@@ -23,7 +24,7 @@ fn untracked(node: &str, crowded: &Crowded) -> (String, Attributes) {
         "The files that look like tokens on node {} are more than an agent follows ({MAX_TOKENS}, \
          fewer if they are large). It does not follow {at_least}{} of {}, which {} most of them.",
         shown(node),
-        count(crowded.count, "file"),
+        count_of(crowded.count, "file"),
         first_pod(&crowded.pods),
         have(&crowded.pods),
     );
@@ -34,33 +35,73 @@ fn untracked(node: &str, crowded: &Crowded) -> (String, Attributes) {
     (summary, evidence)
 }
 
+/// The volumes of which only some files are followed.
+fn partly(node: &str, pods: &[(PodRef, usize)]) -> (String, Attributes) {
+    let volumes = sum(pods);
+    let summary = format!(
+        "Pods on node {} have more files in projected volumes, or deeper directories, than their \
+         share of those that an agent follows. It follows only some files of {} of {}, which {} \
+         most of them. What is called like a token comes first. A token among the others is not \
+         judged.",
+        shown(node),
+        count_of(volumes, "volume"),
+        first_pod(pods),
+        have(pods)
+    );
+    let evidence = Attributes::new()
+        .with("partly_followed", volumes)
+        .with("partly_followed_pods", pods.len())
+        .with("partly_followed_first", first_named(pods).as_slice());
+    (summary, evidence)
+}
+
+fn sum(pods: &[(PodRef, usize)]) -> usize {
+    pods.iter().fold(0, |sum, (_, volumes)| sum.saturating_add(*volumes))
+}
+
 /// The volumes that a source does not watch. Their tokens are read and judged as all others are.
 fn unwatched(node: &str, unknown: Unknown, pods: &[(PodRef, usize)]) -> (String, Attributes) {
-    let volumes = pods.iter().fold(0, |sum: usize, (_, volumes)| sum.saturating_add(*volumes));
-    let (unseen, [all, of, first]) = match unknown {
+    let volumes = sum(pods);
+    let of = format!(
+        "{} of {}, which {} most of them",
+        count_of(volumes, "volume"),
+        first_pod(pods),
+        have(pods)
+    );
+    let (unseen, [all, by_pod, first]) = match unknown {
+        Unknown::Changes => {
+            (unnoticed(node, &of), ["unnoticed", "unnoticed_pods", "unnoticed_first"])
+        }
         Unknown::Opens => (
-            "whether and when anybody opens the tokens",
+            unread(node, "whether and when anybody opens the tokens", &of),
             ["unwatched", "unwatched_pods", "unwatched_first"],
         ),
         Unknown::Processes => (
-            "which process opens the tokens",
+            unread(node, "which process opens the tokens", &of),
             ["unattributed", "unattributed_pods", "unattributed_first"],
         ),
     };
-    let summary = format!(
-        "The projected volumes on node {}, and the directories in them, are more than an agent \
-         watches for readers. It does not see {unseen} of {} of {}, which {} most of them. It \
-         reads and judges these tokens nevertheless.",
-        shown(node),
-        count(volumes, "volume"),
-        first_pod(pods),
-        have(pods),
-    );
     let evidence = Attributes::new()
         .with(all, volumes)
-        .with(of, pods.len())
+        .with(by_pod, pods.len())
         .with(first, first_named(pods).as_slice());
-    (summary, evidence)
+    (format!("{unseen} It reads and judges these tokens nevertheless."), evidence)
+}
+
+fn unnoticed(node: &str, volumes: &str) -> String {
+    format!(
+        "Pods on node {} have more projected volumes than an agent watches of one pod. It sees a \
+         change of the tokens in {volumes}, only when it rescans everything.",
+        shown(node)
+    )
+}
+
+fn unread(node: &str, unseen: &str, volumes: &str) -> String {
+    format!(
+        "The projected volumes on node {}, and the directories in them, are more than an agent \
+         watches for readers. It does not see {unseen} of {volumes}.",
+        shown(node)
+    )
 }
 
 /// `pod shop/cart-0`, `pod shop/cart-0 and 2 other pods`.
@@ -68,7 +109,7 @@ fn first_pod(pods: &[(PodRef, usize)]) -> String {
     let first = pods.first().map(|(first, _)| pod(first)).unwrap_or_default();
     match pods.len() {
         0 | 1 => first,
-        all => format!("{first} and {}", count(all - 1, "other pod")),
+        all => format!("{first} and {}", count_of(all - 1, "other pod")),
     }
 }
 
@@ -79,10 +120,6 @@ fn have(pods: &[(PodRef, usize)]) -> &'static str {
 fn first_named(pods: &[(PodRef, usize)]) -> Vec<String> {
     let named = pods.iter().take(MAX_NAMED);
     named.map(|(of, count)| format!("{}: {count}", pod(of))).collect()
-}
-
-fn count(number: usize, thing: &str) -> String {
-    plural(number as u64, thing)
 }
 
 #[cfg(test)]
@@ -131,6 +168,26 @@ mod tests {
             assert_eq!(*summary, all);
         }
         assert_eq!(beyond("n", &Crowded::default()), []);
+    }
+
+    #[test]
+    fn volumes_of_which_no_change_is_noticed_are_rescanned() {
+        let parts = beyond("n", &only(Unknown::Changes, vec![(named("hog"), 12)]));
+        let [(summary, _)] = parts.as_slice() else { panic!("{parts:?}") };
+        assert_eq!(
+            summary,
+            "Pods on node n have more projected volumes than an agent watches of one pod. It sees \
+             a change of the tokens in 12 volumes of pod shop/hog, which has most of them, only \
+             when it rescans everything. It reads and judges these tokens nevertheless."
+        );
+    }
+
+    #[test]
+    fn a_pod_with_too_many_files_is_named() {
+        let crowded = Crowded { partly: vec![(named("hog"), 2)], ..Crowded::default() };
+        let [(summary, evidence)] = beyond("n", &crowded).try_into().unwrap();
+        assert!(summary.contains("only some files of 2 volumes of pod shop/hog"), "{summary}");
+        assert_eq!(evidence.get("partly_followed"), Some(&2_usize.into()));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::world::observation::{Unknown, Unwatched, UnwatchedPod};
 pub(super) fn unwatched() -> impl Strategy<Value = Unwatched> {
     let pod = (name("uid"), 1_usize..3_000)
         .prop_map(|(pod_uid, volumes)| UnwatchedPod { pod_uid, volumes });
-    (prop_oneof![Just(Unknown::Opens), Just(Unknown::Processes)], vec(pod, 0..3))
+    let unknown = vec![Unknown::Changes, Unknown::Opens, Unknown::Processes];
+    (proptest::sample::select(unknown), vec(pod, 0..3))
         .prop_map(|(unknown, pods)| Unwatched { unknown, pods })
 }

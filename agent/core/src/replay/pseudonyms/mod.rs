@@ -109,6 +109,7 @@ impl Pseudonyms {
         match observation {
             Observation::File(seen) => Observation::File(self.file(seen)),
             Observation::Gone(key) => Observation::Gone(self.token_key(key)),
+            Observation::LeftOut(key) => Observation::LeftOut(self.token_key(key)),
             Observation::WithoutTokens(pods) => Observation::WithoutTokens(
                 pods.iter().map(|uid| self.name(Kind::Uid, uid)).collect(),
             ),
@@ -174,7 +175,7 @@ impl Pseudonyms {
     }
 
     fn blind_spot(&self, spot: BlindSpot) -> BlindSpot {
-        let BlindSpot { pod_uid, volume, directory, reason } = spot;
+        let BlindSpot { pod_uid, volume, directory, reason, is_partly } = spot;
         let unless_all = |text: &str, kind| match text {
             BlindSpot::ALL => BlindSpot::ALL.to_owned(),
             name => self.name(kind, name),
@@ -184,6 +185,7 @@ impl Pseudonyms {
             volume: unless_all(&volume, Kind::Volume),
             directory: self.directory(&directory),
             reason: self.text(&reason),
+            is_partly,
         }
     }
 

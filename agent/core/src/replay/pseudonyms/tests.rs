@@ -71,6 +71,7 @@ fn what_verdicts_and_readers_depend_on_stays() {
         volume: BlindSpot::ALL.into(),
         directory: String::new(),
         reason: String::new(),
+        is_partly: false,
     };
     assert_eq!(pseudonyms.blind_spot(all.clone()), all);
     let files = SourceState { source: "files".into(), degraded: None };

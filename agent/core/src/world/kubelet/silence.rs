@@ -2,6 +2,7 @@
 
 use super::rhythm::Rhythm;
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
+use crate::world::fair::OfPod;
 use crate::world::tokens::TokenKey;
 
 /// A volume that kubelet does not sync.
@@ -59,6 +60,20 @@ impl Since {
 pub(super) struct VolumeKey {
     pub(super) pod_uid: String,
     pub(super) volume: String,
+}
+
+impl OfPod for VolumeKey {
+    fn pod_uid(&self) -> &str {
+        &self.pod_uid
+    }
+
+    fn bytes(&self) -> usize {
+        self.pod_uid.len() + self.volume.len()
+    }
+
+    fn first_of(pod_uid: &str) -> Self {
+        Self { pod_uid: pod_uid.to_owned(), volume: String::new() }
+    }
 }
 
 impl VolumeKey {

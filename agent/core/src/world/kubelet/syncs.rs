@@ -11,6 +11,7 @@ use super::rhythm::{Rhythm, limit};
 use super::seen::{SyncsSeen, VolumeSync};
 use super::silence::{Extent, Silence, Since, VolumeKey};
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
+use crate::world::fair::Fair;
 use crate::world::readers::{ReaderEvent, ReadersSeen};
 use crate::world::tokens::{KubeletPolicy, MAX_TOKENS, TokenKey};
 
@@ -29,9 +30,9 @@ const PAUSES: usize = 8;
 const MANY_PODS: usize = 5;
 
 /// kubelet's syncs of the volumes with tokens.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Syncs {
-    pub(super) volumes: BTreeMap<VolumeKey, Volume>,
+    pub(super) volumes: Fair<VolumeKey, Volume>,
     /// Everything before was seen.
     pub(super) until: Option<Monotonic>,
     /// When kubelet synced last.
@@ -69,6 +70,19 @@ pub(crate) struct SyncsChanged {
     pub(crate) node: bool,
 }
 
+impl Default for Syncs {
+    fn default() -> Self {
+        Self {
+            volumes: Fair::of(MAX_TOKENS),
+            until: None,
+            newest: None,
+            usual: <(Delta, Monotonic)>::default(),
+            pauses: Vec::new(),
+            node: None,
+        }
+    }
+}
+
 impl Syncs {
     /// Takes a report.
     pub(crate) fn see(
@@ -98,7 +112,7 @@ impl Syncs {
         let key = || VolumeKey { pod_uid: seen.pod_uid.clone(), volume: seen.volume.clone() };
         match seen.what {
             ReaderEvent::Watching { complete, moment, .. } => {
-                self.follow(key(), now.monotonic);
+                self.follow(&key(), now.monotonic);
                 // At a rotation the new watch is set before the old one ends.
                 if !complete && !moment {
                     self.miss(&key(), now.monotonic);
@@ -117,10 +131,11 @@ impl Syncs {
         self.volumes.remove(&VolumeKey::of(key));
     }
 
-    fn follow(&mut self, key: VolumeKey, since: Monotonic) {
-        if self.volumes.len() < MAX_TOKENS {
-            let new = || Volume { rhythm: Rhythm::new(since), silence: None };
-            self.volumes.entry(key).or_insert_with(new);
+    /// Of a volume that has to make room, nothing is known from then on.
+    fn follow(&mut self, key: &VolumeKey, since: Monotonic) {
+        if !self.volumes.contains(key) {
+            let volume = Volume { rhythm: Rhythm::new(since), silence: None };
+            let _ = self.volumes.insert(None, key, volume);
         }
     }
 
@@ -190,7 +205,7 @@ impl Syncs {
     /// The pods with a volume of this kind, and all.
     pub(super) fn count_pods(&self, is_such: impl Fn(&Volume) -> bool) -> (usize, usize) {
         let (mut all, mut such): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
-        for (key, volume) in &self.volumes {
+        for (key, volume) in self.volumes.iter() {
             all.push(&key.pod_uid);
             such.extend(is_such(volume).then_some(&*key.pod_uid));
         }
@@ -201,7 +216,7 @@ impl Syncs {
 
     fn pods_by(&self, time: impl Fn(&Volume) -> Option<Monotonic>) -> BTreeMap<&str, Monotonic> {
         let mut pods: BTreeMap<&str, Monotonic> = BTreeMap::new();
-        for (key, volume) in &self.volumes {
+        for (key, volume) in self.volumes.iter() {
             if let Some(time) = time(volume) {
                 let newest = pods.entry(&key.pod_uid).or_insert(time);
                 *newest = time.max(*newest);

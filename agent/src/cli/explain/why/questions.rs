@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use tokenwatch_core::base::text::shown;
+use tokenwatch_core::base::text::{count_of, shown};
 use tokenwatch_core::base::time::{Delta, Wall};
 use tokenwatch_core::engine::{AccountState, ApiClock, Why};
 use tokenwatch_core::findings::{Code, Finding, Severity};
@@ -13,7 +13,7 @@ use tokenwatch_core::world::tokens::{Signature, SignatureResult, State, Verdict}
 
 use super::{life, verifier};
 use crate::cli::check::Missing;
-use crate::cli::output::{count_of, relative};
+use crate::cli::output::relative;
 use crate::reader_list::Reader;
 
 /// What an answer means for the token.

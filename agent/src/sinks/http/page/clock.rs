@@ -5,11 +5,12 @@
 
 use std::fmt::Write as _;
 
+use tokenwatch_core::base::text::count_of;
 use tokenwatch_core::base::time::Delta;
 use tokenwatch_core::engine::Status;
 use tokenwatch_core::world::clocks::{ClockState, Estimate, ServerReport, Vote};
 
-use super::html::{Short, Signed, Text, count_of};
+use super::html::{Short, Signed, Text};
 
 /// Most servers in the picture. A name with many addresses can bring more.
 const MOST: usize = 16;

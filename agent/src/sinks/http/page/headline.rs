@@ -1,9 +1,10 @@
 //! The headline: how many findings there are, and the worst of them with its pod.
 
+use tokenwatch_core::base::text::count_of;
 use tokenwatch_core::engine::Status;
 use tokenwatch_core::findings::{Finding, Severity};
 
-use super::html::{count_of, whose};
+use super::html::whose;
 use super::moment::Moment;
 
 /// The symbol of a severity. Each has its own shape, for readers who cannot tell the colours apart.

@@ -144,11 +144,6 @@ pub(super) fn not_listed(out: &mut String, count: usize) {
     }
 }
 
-/// `1 token`, `2 tokens`.
-pub(super) fn count_of(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -194,6 +194,7 @@ pub(crate) fn troubled() -> Status {
         directory: "/host/var/lib/kubelet/pods/uid-hidden".into(),
         reason: "kubelet mounted it after this agent started, and the mount does not propagate"
             .into(),
+        is_partly: false,
     };
     let sources = [
         ("files".to_owned(), None),

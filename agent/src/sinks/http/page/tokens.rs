@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use tokenwatch_core::base::shares::in_turn;
+use tokenwatch_core::base::text::count_of;
 use tokenwatch_core::base::time::Wall;
 use tokenwatch_core::engine::{Status, TokenView};
 use tokenwatch_core::findings::{Severity, Subject};
 use tokenwatch_core::world::cluster::Pod;
 use tokenwatch_core::world::tokens::{State, TokenKey, Verdict};
 
-use super::html::{Away, InNamespace, PodName, Short, Text, count_of, not_listed};
+use super::html::{Away, InNamespace, PodName, Short, Text, not_listed};
 use super::moment::is_extended;
 use super::rows::{self, Room};
 use super::{lifetime, readers};

@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 
+use tokenwatch_core::base::text::count_of;
 use tokenwatch_core::base::time::{Delta, Wall};
 use tokenwatch_core::engine::Status;
 use tokenwatch_core::world::cluster::PodRef;
 use tokenwatch_core::world::observation::{BlindSpot, DeliveryState};
 use tokenwatch_core::world::{Crowded, Unknown};
 
-use super::html::{Away, Short, Text, Whole, count_of};
+use super::html::{Away, Short, Text, Whole};
 
 /// Most blind spots listed. They usually have the same cause.
 const LISTED: usize = 20;
@@ -69,10 +70,12 @@ fn privileges(out: &mut String, status: &Status) {
 
 /// What the agent does not follow of pods with more than their share.
 fn crowded(out: &mut String, status: &Status) {
-    let Crowded { pods, unwatched, .. } = &status.agent.crowded;
+    let Crowded { pods, partly, unwatched, .. } = &status.agent.crowded;
     beyond(out, pods, "token", "not followed");
+    beyond(out, partly, "volume", "only followed in part");
     for (unknown, pods) in unwatched {
         let what = match unknown {
+            Unknown::Changes => "not watched, and only rescanned",
             Unknown::Opens => "not watched for readers",
             Unknown::Processes => "not watched for which process reads them",
         };
@@ -93,7 +96,7 @@ fn beyond(out: &mut String, pods: &[(PodRef, usize)], thing: &str, what: &str) {
 }
 
 fn blind_spots(out: &mut String, status: &Status) {
-    let blind = &status.agent.blind;
+    let blind = status.agent.blind.iter().filter(|spot| !spot.is_partly).collect::<Vec<_>>();
     if blind.is_empty() {
         return line(out, Visibility::Full, "volumes", "all volumes of kubelet are visible");
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use tokenwatch_core::base::shares::{Tenant, fitting};
+use tokenwatch_core::base::text::count_of;
 
 use super::places::{MAX_DIRECTORIES, MAX_GENERATIONS, VolumeId};
 
@@ -122,8 +123,8 @@ impl Room {
         let count = self.left_out().count();
         (count > 0).then(|| {
             format!(
-                "{count} volumes are not marked, because their pods have more than their share of \
-                 {MOST} directories"
+                "{} not marked, because of pods with more than their share of {MOST} directories",
+                count_of(count, "volume")
             )
         })
     }

@@ -18,7 +18,7 @@ use crate::clocks;
 use crate::proc::{OpenerProcess, ProcFs};
 use crate::sources::health::{Health, Source};
 use crate::sources::kubelets::is_kubelet;
-use crate::sources::readers::left_out::LeftOut;
+use crate::sources::left_out::LeftOut;
 use crate::sources::watchdog::Progress;
 use crate::sys;
 

@@ -2,22 +2,29 @@
 //! directories in them.
 
 use std::collections::BTreeSet;
+use std::fs;
 
 use tokenwatch_core::base::shares::{Tenant, fitting};
+use tokenwatch_core::base::text::count_of;
 use tokenwatch_core::base::time::Monotonic;
 use tokenwatch_core::world::observation::{Observation, Unknown};
 
 use super::instances::VolumeId;
-use crate::sources::readers::left_out::LeftOut;
+use crate::sources::left_out::LeftOut;
 use crate::sources::token_volumes::TokenVolume;
 
-/// Watches on all volumes: four on each of 2,048 usual ones, twice those of a full node. The kernel
-/// gives a user no fewer (`fs.inotify.max_user_watches`).
+/// Watches on all volumes: four on each of 2,048 usual ones, twice those of a full node. Fewer where
+/// that is more than half of what the kernel gives a user, which may be no more than 8,192: the
+/// source of token files needs watches, too.
 const MOST: usize = 8_192;
+/// The kernel's limits: of the user, and of the user in its namespace.
+const LIMITS: [&str; 2] =
+    ["/proc/sys/fs/inotify/max_user_watches", "/proc/sys/user/max_inotify_watches"];
 
 /// The volumes that are not followed, because their pods want more than their share of the watches.
 #[derive(Debug)]
 pub(super) struct Room {
+    most: usize,
     left_out: BTreeSet<VolumeId>,
     /// Those that were left out until the last call of [`Room::share`].
     freed: BTreeSet<VolumeId>,
@@ -27,18 +34,27 @@ pub(super) struct Room {
 impl Default for Room {
     fn default() -> Self {
         let (left_out, freed) = (BTreeSet::new(), BTreeSet::new());
-        Self { left_out, freed, reported: LeftOut::of(Unknown::Opens) }
+        Self { most: MOST, left_out, freed, reported: LeftOut::of(Unknown::Opens) }
     }
 }
 
 impl Room {
+    /// By the limits of the kernel. One that cannot be read is none.
+    pub(super) fn of_kernel() -> Self {
+        let limit = |path| fs::read_to_string(path).ok()?.trim().parse::<usize>().ok();
+        let most =
+            LIMITS.into_iter().filter_map(limit).map(|limit| limit / 2).fold(MOST, usize::min);
+        Self { most, ..Self::default() }
+    }
+
     /// Shares the watches among these volumes. Returns what is to be reported.
     pub(super) fn share<'a>(
         &mut self,
         now: Monotonic,
         volumes: impl Iterator<Item = (VolumeId, &'a TokenVolume)> + Clone,
     ) -> Option<Observation> {
-        let before = std::mem::replace(&mut self.left_out, crowded(volumes.clone()));
+        let crowded = self.crowded(volumes.clone());
+        let before = std::mem::replace(&mut self.left_out, crowded);
         self.freed = &before - &self.left_out;
         let left_out = volumes.filter(|(id, _)| self.left_out.contains(id));
         self.reported.update(now, left_out.map(|(_, volume)| volume.pod_uid.as_str()))
@@ -59,40 +75,42 @@ impl Room {
         self.freed.contains(&volume)
     }
 
+    fn crowded<'a>(
+        &self,
+        volumes: impl Iterator<Item = (VolumeId, &'a TokenVolume)> + Clone,
+    ) -> BTreeSet<VolumeId> {
+        if volumes.clone().map(|(_, volume)| wanted(volume)).sum::<usize>() <= self.most {
+            return BTreeSet::new();
+        }
+        let tenant = |volume: &TokenVolume| {
+            // The source does not know the namespace.
+            Tenant { namespace: None, pod: Some(volume.pod_uid.clone()) }
+        };
+        let items: Vec<_> = volumes.clone().map(|(_, one)| (tenant(one), wanted(one))).collect();
+        let fits = fitting(self.most, &items);
+        volumes.zip(fits).filter(|(_, fits)| !fits).map(|((id, _), _)| id).collect()
+    }
+
+    /// Why the readers of a volume of this pod are not seen.
+    pub(super) fn too_many(&self, volume: &TokenVolume) -> String {
+        format!(
+            "the projected volumes and directories of pod {} are more than its share of the {} \
+             that the agent watches",
+            volume.pod_uid, self.most
+        )
+    }
+
     /// What does not work, if volumes are left out. The finding names their pods.
     pub(super) fn degraded(&self) -> Option<String> {
         let count = self.left_out.len();
         (count > 0).then(|| {
             format!(
-                "{count} volumes are not watched, because their pods have more than their share \
-                 of {MOST} watches"
+                "{} not watched, because of pods with more than their share of {} watches",
+                count_of(count, "volume"),
+                self.most
             )
         })
     }
-}
-
-fn crowded<'a>(
-    volumes: impl Iterator<Item = (VolumeId, &'a TokenVolume)> + Clone,
-) -> BTreeSet<VolumeId> {
-    if volumes.clone().map(|(_, volume)| wanted(volume)).sum::<usize>() <= MOST {
-        return BTreeSet::new();
-    }
-    let tenant = |volume: &TokenVolume| {
-        // The source does not know the namespace.
-        Tenant { namespace: None, pod: Some(volume.pod_uid.clone()) }
-    };
-    let items: Vec<_> = volumes.clone().map(|(_, one)| (tenant(one), wanted(one))).collect();
-    let fits = fitting(MOST, &items);
-    volumes.zip(fits).filter(|(_, fits)| !fits).map(|((id, _), _)| id).collect()
-}
-
-/// Why the readers of a volume of this pod are not seen.
-pub(super) fn too_many(volume: &TokenVolume) -> String {
-    format!(
-        "the projected volumes and directories of pod {} are more than its share of the {MOST} \
-         that the agent watches",
-        volume.pod_uid
-    )
 }
 
 /// Two for the volume itself, and two for each directory that leads to a token.
@@ -134,7 +152,19 @@ mod tests {
         assert_eq!(left_out(&before), ["hog"]);
         let after: Vec<_> = others().chain([volume("hog", 4_000)]).collect();
         assert_eq!(left_out(&after), ["hog"]);
-        assert!(too_many(&after[250]).contains("of pod hog are more than"));
+        assert!(Room::default().too_many(&after[250]).contains("of pod hog are more than"));
+    }
+
+    #[test]
+    fn where_the_kernel_gives_few_watches_half_of_them_are_for_others() {
+        assert!((1..=MOST).contains(&Room::of_kernel().most));
+        let volumes = vec![volume("p", 1), volume("p", 1)];
+        let most = volumes.iter().map(wanted).sum();
+        for (most, left) in [(most, 0), (most - 1, 1), (0, 2)] {
+            let mut room = Room { most, ..Room::default() };
+            let _ = room.share(Monotonic::default(), numbered(&volumes));
+            assert_eq!(room.left_out.len(), left, "{most}");
+        }
     }
 
     #[test]

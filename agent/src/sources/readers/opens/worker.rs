@@ -6,6 +6,7 @@ use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use tokenwatch_core::base::text::count_of;
 use tokenwatch_core::base::time::{Delta, Monotonic};
 use tokenwatch_core::world::kubelet::{SyncsSeen, VolumeSync};
 use tokenwatch_core::world::observation::Observation;
@@ -16,7 +17,7 @@ use super::found::Found;
 use super::instances::{Instances, VolumeId};
 use super::own::Own;
 use super::pace::Pace;
-use super::room::{Room, too_many};
+use super::room::Room;
 use super::volume::{Turn, Volume};
 use super::watches::{self, Event};
 use crate::clocks;
@@ -100,7 +101,7 @@ impl Worker {
             volumes: BTreeMap::new(),
             by_path: BTreeMap::new(),
             next: 0,
-            room: Room::default(),
+            room: Room::of_kernel(),
             pace: Pace::new(now()),
             buffer: watches::buffer(),
             out: Outbox { observations, waiting: Vec::new(), syncs: Vec::new(), health, openers },
@@ -316,9 +317,13 @@ impl Worker {
                 None => self.forget(&path),
             }
         }
+        let was_crowded = self.room.degraded().is_some();
         self.share();
         changed.extend(self.volumes.keys().filter(|id| self.room.has_freed(**id)));
         self.set_watches(|volume| changed.contains(&volume.id()));
+        if was_crowded && self.room.degraded().is_none() {
+            self.report_watches();
+        }
     }
 
     fn know(&mut self, path: PathBuf, of: TokenVolume) -> VolumeId {
@@ -408,7 +413,7 @@ impl Worker {
         self.each(|volume, turn| {
             if !may(volume) {
                 volume.leave(turn.instances);
-                volume.leave_out(too_many(volume.of()), turn.out);
+                volume.leave_out(room.too_many(volume.of()), turn.out);
             } else if is_chosen(volume) {
                 let followed = volume.follow(turn);
                 followed.unwrap_or_else(|error| volume.fail(&error, turn.out));
@@ -430,9 +435,9 @@ impl Worker {
     fn report_watches(&mut self) {
         let failed = self.volumes.values().filter(|volume| !self.room.leaves_out(volume.id()));
         let failed: Vec<&str> = failed.filter_map(|volume| volume.unseen()).collect();
-        let degraded = failed
-            .first()
-            .map(|why| format!("{why}; the agent cannot see who reads {} volumes", failed.len()));
+        let volumes = count_of(failed.len(), "volume");
+        let degraded =
+            failed.first().map(|why| format!("{why}; the agent cannot see who reads {volumes}"));
         let degraded: Vec<String> = degraded.into_iter().chain(self.room.degraded()).collect();
         self.report_health((!degraded.is_empty()).then(|| degraded.join("; ")));
     }

@@ -37,6 +37,12 @@ pub(in crate::sources::volumes) fn all(scanner: &Scanner) -> Vec<BlindSpot> {
     spots
 }
 
+/// Whether files of the volume are left out. That is certain at once, and no volume in the making
+/// looks so.
+pub(in crate::sources::volumes) fn is_crowded(spot: &BlindSpot) -> bool {
+    spot.is_partly
+}
+
 /// The roots whose pods cannot be listed now; the last scan may be out of date.
 fn roots(scanner: &Scanner) -> Vec<BlindSpot> {
     let unreadable =
@@ -81,7 +87,9 @@ fn hidden_volume(
         Suspicion::TooMany => TOO_MANY.to_owned(),
     };
     let directory = at.join(PROJECTED).join(volume);
-    Some(spot(&names::text(&pod.name), &names::text(volume), &directory, reason))
+    let is_partly = why == Suspicion::TooMany;
+    let spot = spot(&names::text(&pod.name), &names::text(volume), &directory, reason);
+    Some(BlindSpot { is_partly, ..spot })
 }
 
 fn spot(pod_uid: &str, volume: &str, directory: &Path, reason: String) -> BlindSpot {
@@ -90,6 +98,7 @@ fn spot(pod_uid: &str, volume: &str, directory: &Path, reason: String) -> BlindS
         volume: volume.to_owned(),
         directory: directory.display().to_string(),
         reason,
+        is_partly: false,
     }
 }
 

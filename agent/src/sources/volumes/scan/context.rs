@@ -8,6 +8,7 @@ use tokenwatch_core::world::observation::{FileContent, FileSeen, Observation};
 use tokenwatch_core::world::tokens::{Signature, TokenKey};
 
 use super::Tools;
+use super::room::{Room, of_volume};
 use super::stamps::Moment;
 use crate::sources::expected::{Places, Why, why};
 use crate::sources::names;
@@ -38,8 +39,26 @@ pub(super) struct Scan<'a> {
     pub(super) reader: &'a mut Reader,
     pub(super) moment: Moment,
     pub(super) reports: Reports<'a>,
-    /// The most files that may be followed.
-    pub(super) most: usize,
+    pub(super) share: Share<'a>,
+}
+
+/// What belongs to the volume of the room for files.
+#[derive(Debug)]
+pub(super) struct Share<'a> {
+    pub(super) room: &'a mut Room,
+    pub(super) pod: &'a PodId,
+    /// How many files each other volume of the pod has.
+    pub(super) others: Vec<usize>,
+}
+
+impl Share<'_> {
+    /// The most files of the volume that are followed, if it has so many.
+    pub(super) fn most(&mut self, files: usize) -> usize {
+        self.room.wants(self.pod, self.others.iter().sum::<usize>() + files);
+        let mut volumes = self.others.clone();
+        volumes.push(files);
+        of_volume(self.room.of_pod(), volumes)
+    }
 }
 
 /// Which volume it is.
@@ -118,6 +137,11 @@ impl Reports<'_> {
         let directory = self.directory.clone();
         let seen = FileSeen { key, written_at, directory, content, signature };
         self.out.push(Observation::File(seen));
+    }
+
+    /// The file at `path` is not followed any more, whatever becomes of it.
+    pub(super) fn left_out(&mut self, path: &Path) {
+        self.out.push(Observation::LeftOut(self.owner.key(path)));
     }
 
     /// No token is at `path` any more.

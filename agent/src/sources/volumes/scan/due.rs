@@ -40,26 +40,27 @@ impl<'a> Due<'a> {
         self.paths().chain(accused).chain(own).map(Path::to_owned).collect()
     }
 
-    /// All of these paths that are not among `listed`.
+    /// All of these paths, and those of which anything was reported, that are not among `listed`.
     pub(super) fn unlisted(self, listed: &[PathBuf]) -> BTreeSet<PathBuf> {
         let mut paths = self.tokens();
+        let reported = self.entries.iter().filter(|entry| entry.is_reported());
+        paths.extend(reported.map(|entry| entry.path().to_owned()));
         paths.retain(|path| !listed.contains(path));
         paths
     }
 
     /// Leaves so many of the files of the volume: first those that take the place of a token, then
-    /// those that are likeliest to be one. Returns whether there are more.
-    pub(super) fn keep_most(self, paths: &mut Vec<PathBuf>, most: usize) -> bool {
+    /// those that are likeliest to be one. Returns the others.
+    pub(super) fn keep_most(self, paths: &mut Vec<PathBuf>, most: usize) -> BTreeSet<PathBuf> {
         if paths.len() <= most {
-            return false;
+            return BTreeSet::new();
         }
         let due = self.tokens();
         paths.sort_by_cached_key(|path| {
             let rank = layout::token_rank(self.owner.volume, path).unwrap_or(u8::MAX);
             (!due.contains(path), rank, path.clone())
         });
-        paths.truncate(most);
-        true
+        paths.drain(most..).collect()
     }
 
     /// Those that are not among the files of the volume. Of kubelet's own volume also the token
@@ -88,7 +89,7 @@ mod tests {
         let more = [(3, &["zz", "token", "my-token"][..]), (4, &["zz", "token", "my-token", "a"])];
         for (most, expected) in table.into_iter().chain(more) {
             let mut paths = all.map(PathBuf::from).to_vec();
-            assert_eq!(due.keep_most(&mut paths, most), most < all.len());
+            assert_eq!(due.keep_most(&mut paths, most).len(), all.len() - most);
             assert_eq!(paths, expected.iter().map(PathBuf::from).collect::<Vec<_>>(), "{most}");
         }
     }

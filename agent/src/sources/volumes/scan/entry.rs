@@ -1,5 +1,6 @@
 //! One file of a volume: what it holds, and what was reported about it.
 
+use std::collections::BTreeSet;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
@@ -193,6 +194,15 @@ impl Entry {
     /// Why the file cannot be read, if it may be anything.
     pub(super) fn hidden(&self) -> Option<Errno> {
         self.hidden.as_ref().map(|hidden| hidden.0)
+    }
+
+    /// Reports a file that is not followed any more as left out, or as gone.
+    pub(super) fn end(self, left_out: &BTreeSet<PathBuf>, reports: &mut Reports<'_>) {
+        if self.is_reported() && left_out.contains(&self.path) {
+            reports.left_out(&self.path);
+        } else {
+            self.remove(reports);
+        }
     }
 
     /// Reports a file that does not exist any more as gone.

@@ -86,6 +86,8 @@ pub struct Scanner {
     found: Vec<PodId>,
     pods: BTreeMap<PodId, Pod>,
     tools: Tools,
+    /// The volumes of which files are not followed any more, since somebody asked.
+    shrunk: Vec<(PodId, OsString)>,
 }
 
 impl Scanner {
@@ -97,8 +99,14 @@ impl Scanner {
     /// With other clocks than the node's. For tests, whose files are too recent for their stamps to
     /// be trusted.
     pub fn with_clocks(roots: Vec<PathBuf>, now: fn() -> Reading) -> Self {
-        let (listed, found, pods) = (Vec::new(), Vec::new(), BTreeMap::new());
-        Self { roots, listed, found, pods, tools: Tools::new(now) }
+        Self {
+            roots,
+            listed: Vec::new(),
+            found: Vec::new(),
+            pods: BTreeMap::new(),
+            tools: Tools::new(now),
+            shrunk: Vec::new(),
+        }
     }
 
     /// Notes each open of a file or directory there from now on.
@@ -219,6 +227,28 @@ impl Scanner {
         let mut turn = Turn::new(pod, tools);
         known.scan(pods, &mut turn, out);
         known.scan_secrets(pods, &mut turn);
+        self.make_room(pod, out);
+    }
+
+    /// Follows fewer files of this pod, and of others if their room became smaller.
+    fn make_room(&mut self, changed: &PodId, out: &mut Vec<Observation>) {
+        let Self { pods, tools, shrunk, .. } = self;
+        let (all, most) = (tools.room.has_fallen(), tools.room.of_pod());
+        let mut shrink = |(id, pod): (&PodId, &mut Pod)| {
+            let smaller = pod.shrink(most, id, &tools.expected, out).into_iter();
+            shrunk.extend(smaller.map(|volume| (id.clone(), volume)));
+        };
+        if all {
+            pods.iter_mut().for_each(shrink);
+        } else if let Some(pod) = pods.get_mut(changed) {
+            shrink((changed, pod));
+        }
+    }
+
+    /// The volumes of which files are not followed any more, since the last call, because others
+    /// need the room.
+    pub(super) fn take_shrunk(&mut self) -> Vec<(PodId, OsString)> {
+        std::mem::take(&mut self.shrunk)
     }
 
     /// What is known of a pod, which may be nothing yet. (The map's `entry` would need a copy of
@@ -254,13 +284,15 @@ impl Scanner {
     ) -> VolumeOutcome {
         let pods = open_pods(&self.roots[pod.root]);
         let Some((known, tools)) = self.pod(pod) else { return VolumeOutcome::Missing };
-        known.scan_one(volume, fd(&pods), &mut Turn::new(pod, tools), out)
+        let outcome = known.scan_one(volume, fd(&pods), &mut Turn::new(pod, tools), out);
+        self.make_room(pod, out);
+        outcome
     }
 
     /// Removes a pod that does not exist any more, and reports its tokens as gone.
     pub fn remove_pod(&mut self, pod: &PodId, out: &mut Vec<Observation>) {
         let removed = self.pods.remove(pod).unwrap_or_default();
-        self.tools.room.changed(removed.files(), 0);
+        self.tools.room.wants(pod, 0);
         removed.remove(pod, out);
     }
 
@@ -324,6 +356,15 @@ impl Scanner {
         self.all().map(|(pod, name, _)| (pod, name))
     }
 
+    /// The UIDs of the pods with more volumes than `most`, once for each volume beyond that.
+    pub(super) fn beyond(&self, most: usize) -> Vec<String> {
+        let beyond = |(id, pod): (&PodId, &Pod)| {
+            let count = pod.volumes().count().saturating_sub(most);
+            std::iter::repeat_n(names::text(&id.name).into_owned(), count)
+        };
+        self.pods.iter().flat_map(beyond).collect()
+    }
+
     fn tokens(&self) -> usize {
         self.pods.values().map(Pod::tokens).sum()
     }
@@ -354,6 +395,13 @@ fn own_limit_reached(errno: Errno) -> String {
 
 #[cfg(test)]
 impl Scanner {
+    /// With so much room for files of each pod, and for those of all beyond that.
+    fn with_room(roots: Vec<PathBuf>, of_each_pod: usize, beyond: usize) -> Self {
+        let mut scanner = Self::new(roots);
+        scanner.tools.room = room::Room::of(of_each_pod, beyond);
+        scanner
+    }
+
     /// How many files were opened for reading since the last call.
     fn take_opened(&mut self) -> usize {
         std::mem::take(&mut self.tools.reader.opened)
@@ -362,5 +410,7 @@ impl Scanner {
 
 #[cfg(test)]
 mod files_tests;
+#[cfg(test)]
+mod room_tests;
 #[cfg(test)]
 mod signature_tests;

@@ -9,12 +9,15 @@ use std::sync::Arc;
 use nix::errno::Errno;
 use tokenwatch_core::world::observation::Observation;
 
-use super::context::{Owner, Reports, Scan, Turn};
+use super::context::{Owner, Reports, Scan, Share, Turn};
 use super::opened::{Opened, fd, is_own_limit, stamp};
+use super::room::of_volume;
 use super::secrets::SecretVolumes;
 use super::stamps::TrustedStamp;
+use super::tools::Tools;
 use super::volume::{Content, Volume};
 use super::{VolumeOutcome, directory};
+use crate::sources::expected::Expected;
 use crate::sources::names;
 use crate::sources::tokens::Stamp;
 use crate::sources::volumes::layout::{PROJECTED, PodId};
@@ -44,9 +47,35 @@ impl Pod {
         self.volumes.values().map(|volume| volume.tokens()).sum()
     }
 
-    /// Number of files that are followed.
-    pub(super) fn files(&self) -> usize {
-        self.volumes.values().map(|volume| volume.files()).sum()
+    /// Number of files of each volume, followed or not.
+    fn wanted(&self) -> impl Iterator<Item = usize> {
+        self.volumes.values().map(|volume| volume.wanted())
+    }
+
+    /// Follows no more than so many files, because others need the room. Returns the volumes of
+    /// which it followed more.
+    pub(super) fn shrink(
+        &mut self,
+        most: usize,
+        id: &PodId,
+        expected: &Expected,
+        out: &mut Vec<Observation>,
+    ) -> Vec<OsString> {
+        if self.volumes.values().map(|volume| volume.files()).sum::<usize>() <= most {
+            return Vec::new();
+        }
+        let each = of_volume(most, self.wanted().collect());
+        let uid = names::text(&id.name);
+        let mut is_smaller = |(name, volume): &mut (&OsString, &mut Box<Volume>)| {
+            let name = names::text(name);
+            let owner = Owner { pod_uid: &uid, volume: &name, expected: expected.of(&uid, &name) };
+            volume.shrink(each, &mut Reports { owner, out, directory: None })
+        };
+        let smaller = self
+            .volumes
+            .iter_mut()
+            .filter_map(|mut volume| is_smaller(&mut volume).then(|| volume.0.clone()));
+        smaller.collect()
     }
 
     /// The Secret-based tokens in its Secret volumes.
@@ -156,16 +185,23 @@ impl Pod {
         turn: &mut Turn<'_>,
         out: &mut Vec<Observation>,
     ) -> VolumeOutcome {
+        let may_grow = self.may_grow(name, turn.tools.room.of_pod());
         let Some(known) = self.volume(name) else { return VolumeOutcome::Missing };
         let is_checked = !known.wants_check(turn.tools.reader.keys_version());
         let (uid, volume) = (names::text(&turn.id.name), names::text(name));
         let is_as_expected = known.was_expected(turn.tools.expected.of(&uid, &volume));
         let (path, moment) = (&mut turn.tools.path, turn.moment);
-        let is_known = is_checked && is_as_expected;
+        let is_known = is_checked && is_as_expected && !may_grow;
         if is_known && parent.is_ok_and(|parent| known.is_unchanged(parent, name, path, moment)) {
             return VolumeOutcome::Scanned;
         }
         self.read_volume(name, parent, turn, out)
+    }
+
+    /// Whether a volume has files that are not followed, and there is room for them by now.
+    fn may_grow(&self, name: &OsStr, of_pod: usize) -> bool {
+        let left_out = self.volumes.get(name).filter(|volume| volume.files() < volume.wanted());
+        left_out.is_some_and(|volume| volume.may_grow(of_volume(of_pod, self.wanted().collect())))
     }
 
     /// What is known of a volume, which may be nothing yet.
@@ -188,14 +224,14 @@ impl Pod {
         let expected = all.of(&pod_uid, &volume);
         let owner = Owner { pod_uid: &pod_uid, volume: &volume, expected };
         let reports = Reports { owner, out, directory: None };
-        let before = self.files();
-        let others = before - self.volumes.get(name).map_or(0, |volume| volume.files());
-        let most = turn.tools.room.of_volume(before, others);
-        let (reader, moment) = (&mut turn.tools.reader, turn.moment);
-        let mut scan = Scan { reader, moment, reports, most };
+        let others = self.volumes.iter().filter(|(other, _)| *other != name);
+        let others = others.map(|(_, volume)| volume.wanted()).collect();
+        let Tools { reader, room, .. } = &mut *turn.tools;
+        let share = Share { room, pod: turn.id, others };
+        let mut scan = Scan { reader, moment: turn.moment, reports, share };
         let outcome = self.outcome(name, parent, &mut scan);
         self.apply(name, outcome, &mut scan.reports);
-        turn.tools.room.changed(before, self.files());
+        turn.tools.room.wants(turn.id, self.wanted().sum());
         turn.tools.noted(outcome)
     }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 use nix::sys::stat::fstatat;
+use tokenwatch_core::base::shares::in_turn;
 use tokenwatch_core::world::tokens::{LegacyClaims, LegacyToken, MAX_LEGACY};
 
 use super::context::{Owner, Turn};
@@ -16,7 +17,7 @@ use super::stamps::{Moment, TrustedStamp};
 use super::{Scanner, data_link, directory};
 use crate::sources::names;
 use crate::sources::tokens::{At, Look, Other, Reader, Stamp};
-use crate::sources::volumes::layout::{DATA, SECRETS, TOKEN};
+use crate::sources::volumes::layout::{DATA, PodId, SECRETS, TOKEN};
 
 /// What a Secret with a token has beside it (pkg/controller/serviceaccount/tokens_controller.go). A
 /// volume without these is somebody's own Secret: its files are not read.
@@ -134,22 +135,32 @@ fn claims(look: Look<'_>) -> Option<LegacyClaims> {
     }
 }
 
-/// Every Secret-based token that pods mount, sorted.
+/// The Secret-based tokens that pods mount, sorted: where there are too many, the first of each pod
+/// before the second of any.
 pub(in crate::sources::volumes) fn legacy(scanner: &Scanner) -> Vec<LegacyToken> {
     let of_secrets = scanner.pods.iter().flat_map(|(id, pod)| {
-        let tokens = pod.secrets().tokens();
-        tokens.map(|(volume, claims)| of(&id.name, volume, Path::new(TOKEN), claims))
+        pod.secrets().tokens().map(move |(volume, claims)| (id, volume, Path::new(TOKEN), claims))
     });
     let projected = scanner.all().flat_map(|(id, name, volume)| {
-        volume.legacy().map(|(path, claims)| of(&id.name, name, path, claims))
+        volume.legacy().map(move |(path, claims)| (id, name, path, claims))
     });
-    let mut all: Vec<LegacyToken> = of_secrets.chain(projected).take(MAX_LEGACY).collect();
+    let found: Vec<Place<'_>> = of_secrets.chain(projected).collect();
+    let uids: Vec<_> = found.iter().map(|(id, ..)| names::text(&id.name)).collect();
+    let found: Vec<_> = found.into_iter().zip(&uids).collect();
+    let in_turn = in_turn(&found, |(_, uid)| ((), Some(uid.as_ref())));
+    let mut all: Vec<LegacyToken> = in_turn
+        .into_iter()
+        .take(MAX_LEGACY)
+        .map(|((_, volume, path, claims), uid)| of(uid, volume, path, claims))
+        .collect();
     all.sort_unstable();
     all
 }
 
-fn of(pod: &OsStr, volume: &OsStr, path: &Path, claims: &LegacyClaims) -> LegacyToken {
-    let (pod_uid, volume) = (names::text(pod), names::text(volume));
-    let owner = Owner::named(&pod_uid, &volume);
-    LegacyToken { key: owner.key(path), claims: claims.clone() }
+/// Where a Secret-based token is: pod, volume and path; and whose it is.
+type Place<'a> = (&'a PodId, &'a OsStr, &'a Path, &'a LegacyClaims);
+
+fn of(pod_uid: &str, volume: &OsStr, path: &Path, claims: &LegacyClaims) -> LegacyToken {
+    let volume = names::text(volume);
+    LegacyToken { key: Owner::named(pod_uid, &volume).key(path), claims: claims.clone() }
 }

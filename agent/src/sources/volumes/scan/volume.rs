@@ -1,6 +1,7 @@
 //! One projected volume: its current generation, the files in it, and what changed since the last
 //! scan.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
@@ -39,7 +40,9 @@ pub(super) struct Volume {
     entries: Vec<Entry>,
     /// The tokens that were in it, while it has no file.
     lost: Vec<PathBuf>,
-    /// It has more files than are scanned.
+    /// How many files it has, followed or not, as far as they are listed.
+    wanted: usize,
+    /// It has more files than are listed, or than are followed.
     is_truncated: bool,
     /// Why it could not be opened in the last scan.
     error: Option<Errno>,
@@ -80,6 +83,18 @@ impl Volume {
     /// Number of files that are followed.
     pub(super) fn files(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Number of files that are there, followed or not, as far as they are listed.
+    pub(super) fn wanted(&self) -> usize {
+        self.wanted
+    }
+
+    /// Whether there is so much more room for its files, of which `most` may be followed now, that
+    /// it is worth a look: all fit, or a quarter more than are followed.
+    pub(super) fn may_grow(&self, most: usize) -> bool {
+        let (followed, may) = (self.entries.len(), self.wanted.min(most));
+        followed < may && (may == self.wanted || may - followed >= followed / 4)
     }
 
     /// Whether it was read since the last call.
@@ -214,7 +229,7 @@ impl Volume {
         if scan.reader.place(volume, &target).is_ok() {
             return Ok(None);
         }
-        let is_due = !self.due(scan).tokens().is_empty();
+        let is_due = !self.due(&scan.reports).tokens().is_empty();
         let refused = is_due.then(|| self.refuse(data_link::LEADS_NOWHERE, same, scan));
         refused.map(Some).ok_or(Errno::ENOENT)
     }
@@ -278,10 +293,11 @@ impl Volume {
     /// anybody's. Where none is known, `..data` itself.
     fn refuse(&mut self, reason: &str, link: Stamp, scan: &mut Scan<'_>) -> Content {
         self.is_truncated = false;
-        let due = self.due(scan).tokens();
+        let due = self.due(&scan.reports).tokens();
         let is_known = !due.is_empty();
         let paths = if is_known { due.into_iter().collect() } else { vec![PathBuf::from(DATA)] };
-        self.set_entries(paths, scan);
+        self.wanted = paths.len();
+        self.set_entries(paths, &BTreeSet::new(), &mut scan.reports);
         let of_link = if is_known { "the volume's link ..data: " } else { "" };
         for entry in &mut self.entries {
             let content = FileContent::Unreadable { reason: format!("{of_link}{reason}") };
@@ -290,8 +306,23 @@ impl Volume {
         Content::Present
     }
 
-    fn due<'a>(&'a self, scan: &Scan<'a>) -> Due<'a> {
-        Due { entries: &self.entries, lost: &self.lost, owner: scan.reports.owner }
+    fn due<'a>(&'a self, reports: &Reports<'a>) -> Due<'a> {
+        Due { entries: &self.entries, lost: &self.lost, owner: reports.owner }
+    }
+
+    /// Follows no more than so many of its files, because others need the room. Returns whether it
+    /// followed more.
+    pub(super) fn shrink(&mut self, most: usize, reports: &mut Reports<'_>) -> bool {
+        if self.entries.len() <= most {
+            return false;
+        }
+        let mut paths: Vec<PathBuf> =
+            self.entries.iter().map(|entry| entry.path().to_owned()).collect();
+        let left_out = self.due(reports).keep_most(&mut paths, most);
+        paths.sort_unstable();
+        self.set_entries(paths, &left_out, reports);
+        (self.is_truncated, self.is_news) = (true, true);
+        true
     }
 
     /// Lists the files of the generation. Returns whether it has no subdirectories.
@@ -304,7 +335,7 @@ impl Volume {
         }
         self.is_truncated = found.is_truncated;
         let owner = scan.reports.owner;
-        let due = self.due(scan);
+        let due = self.due(&scan.reports);
         let in_place = |path: &PathBuf| due.is_token(path);
         let mut paths = found.paths;
         paths.extend(found.outward_links.into_iter().filter(in_place));
@@ -320,9 +351,12 @@ impl Volume {
         let can_tell = is_written && !found.is_truncated;
         let absent = if can_tell { due.absent(&paths) } else { Vec::new() };
         paths.extend_from_slice(&absent);
-        self.is_truncated |= due.keep_most(&mut paths, scan.most);
+        let wanted = paths.len();
+        let left_out = due.keep_most(&mut paths, scan.share.most(wanted));
+        self.wanted = wanted;
+        self.is_truncated |= !left_out.is_empty();
         paths.sort_unstable();
-        self.set_entries(paths, scan);
+        self.set_entries(paths, &left_out, &mut scan.reports);
         for entry in &mut self.entries {
             let is_in = |paths: &[PathBuf]| paths.iter().any(|path| path == entry.path());
             let other = if is_in(&odd) { Presence::Odd } else { Presence::File };
@@ -334,24 +368,28 @@ impl Volume {
         Ok(found.is_flat)
     }
 
-    /// Replaces the list of files. A reported file that is missing from it is gone.
-    fn set_entries(&mut self, paths: Vec<PathBuf>, scan: &mut Scan<'_>) {
+    /// Replaces the list of files. A reported file that is missing from it is left out, or gone.
+    fn set_entries(
+        &mut self,
+        paths: Vec<PathBuf>,
+        left_out: &BTreeSet<PathBuf>,
+        reports: &mut Reports<'_>,
+    ) {
         if self.entries.iter().map(Entry::path).eq(paths.iter().map(PathBuf::as_path)) {
             return;
         }
-        let owner = scan.reports.owner;
         let lost = self.take_lost(&paths);
         let entries = Vec::with_capacity(paths.len());
         let mut before = std::mem::replace(&mut self.entries, entries).into_iter().peekable();
         for path in paths {
             while let Some(missing) = before.next_if(|entry| entry.path() < path.as_path()) {
-                missing.remove(&mut scan.reports);
+                missing.end(left_out, reports);
             }
             let entry = before.next_if(|entry| entry.path() == path);
-            let was_token = lost.contains(&path) || owner.held_token(&path);
+            let was_token = lost.contains(&path) || reports.owner.held_token(&path);
             self.entries.push(entry.unwrap_or_else(|| Entry::new(path, was_token)));
         }
-        before.for_each(|missing| missing.remove(&mut scan.reports));
+        before.for_each(|missing| missing.end(left_out, reports));
     }
 
     /// Keeps the tokens of a volume that becomes empty: they are not reported as gone while it is

@@ -10,6 +10,10 @@ use notify::{Config, Event, INotifyWatcher, RecursiveMode, Watcher};
 
 use crate::sources::watch_error::WatchError;
 
+/// Volumes of one pod that are watched, so that none takes the watches of the others: the kernel may
+/// have no more than 8,192 for a user. A pod in use has few projected volumes.
+pub(super) const VOLUMES_OF_POD: usize = 64;
+
 /// Device and inode: they differ between a directory and one that is mounted over it.
 type Identity = (u64, u64);
 
@@ -77,6 +81,27 @@ impl Watches {
         self.add(path, identity)
     }
 
+    /// As [`Watches::ensure`], for a volume of a pod. A volume beyond the pod's share fails, as one
+    /// for which the kernel has no watch: the rescans read it.
+    pub(super) fn ensure_volume(&mut self, path: &Path) -> Watched {
+        let is_new = !self.watched.contains_key(path);
+        match path.parent() {
+            Some(volumes) if is_new && self.count_in(volumes) >= VOLUMES_OF_POD => Watched::Failed,
+            Some(_) | None => self.ensure(path),
+        }
+    }
+
+    /// How many directories right in this one are watched.
+    fn count_in(&self, directory: &Path) -> usize {
+        self.below(directory).filter(|path| path.parent() == Some(directory)).count()
+    }
+
+    /// Everything that is watched at or below `path`.
+    fn below<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = &'a PathBuf> {
+        let from = self.watched.range::<Path, _>((Bound::Included(path), Bound::Unbounded));
+        from.map(|(watched, _)| watched).take_while(move |watched| watched.starts_with(path))
+    }
+
     fn add(&mut self, path: &Path, identity: Identity) -> Watched {
         let Ok(watcher) = &mut self.watcher else { return Watched::Failed };
         match watch(watcher, path, self.watched.len() < self.limit) {
@@ -110,12 +135,7 @@ impl Watches {
 
     /// Stops watching everything at or below `path`.
     pub(super) fn drop_below(&mut self, path: &Path) {
-        let from = self.watched.range::<Path, _>((Bound::Included(path), Bound::Unbounded));
-        let below: Vec<PathBuf> = from
-            .map(|(watched, _)| watched)
-            .take_while(|watched| watched.starts_with(path))
-            .cloned()
-            .collect();
+        let below: Vec<PathBuf> = self.below(path).cloned().collect();
         for path in below {
             self.drop_path(&path);
         }

@@ -12,7 +12,9 @@ use crate::sources::volumes::scan::{blind_spots, secrets};
 /// What was reported about it.
 #[derive(Debug, Default)]
 pub(super) struct Unseen {
-    blind_spots: HeldBack<BlindSpot>,
+    hidden: HeldBack<BlindSpot>,
+    /// The volumes of which files are left out, that were last reported.
+    crowded: Vec<BlindSpot>,
     absences: AbsenceTracker,
     /// The pods without tokens that were last reported.
     bare: Vec<String>,
@@ -23,8 +25,15 @@ pub(super) struct Unseen {
 impl Unseen {
     /// Reports what changed since the last call.
     pub(super) fn update(&mut self, now: Monotonic, scanner: &Scanner, out: &mut Vec<Observation>) {
-        let spots = self.blind_spots.update(now, blind_spots::all(scanner));
-        out.extend(spots.map(Observation::Blind));
+        let spots = blind_spots::all(scanner).into_iter();
+        let (crowded, hidden) = spots.partition(blind_spots::is_crowded);
+        let is_other = self.crowded != crowded;
+        self.crowded = crowded;
+        if self.hidden.update(now, hidden).is_some() || is_other {
+            let mut spots = [self.hidden.reported(), &self.crowded].concat();
+            spots.sort_unstable();
+            out.push(Observation::Blind(spots));
+        }
         self.absences.update(now, scanner, out);
     }
 
@@ -45,11 +54,13 @@ impl Unseen {
 
     /// Whether anything is reported that may be resolved.
     pub(super) fn has_reported(&self) -> bool {
-        !self.blind_spots.reported().is_empty() || self.absences.has_reported()
+        !self.crowded.is_empty()
+            || !self.hidden.reported().is_empty()
+            || self.absences.has_reported()
     }
 
     /// When to look again; none if nothing is held back.
     pub(super) fn due(&self) -> Option<Monotonic> {
-        self.blind_spots.due().into_iter().chain(self.absences.due()).min()
+        self.hidden.due().into_iter().chain(self.absences.due()).min()
     }
 }

@@ -6,18 +6,20 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
+use tokenwatch_core::base::text::count_of;
 use tokenwatch_core::base::time::{Delta, Monotonic};
-use tokenwatch_core::world::observation::Observation;
+use tokenwatch_core::world::observation::{Observation, Unknown};
 use tokio::sync::mpsc::Sender;
 
 use super::FilesConfig;
 use super::events::{EventQueue, FileEvent};
-use super::inotify::{Watched, Watches};
+use super::inotify::{VOLUMES_OF_POD, Watched, Watches};
 use super::pending::{PendingVolumes, VolumeId};
 use super::rescan::{Rescan, Step};
 use super::unseen::Unseen;
 use crate::clocks;
 use crate::sources::health::{Health, Source};
+use crate::sources::left_out::LeftOut;
 use crate::sources::token_volumes::{Changes, TokenVolume, TokenVolumes};
 use crate::sources::volumes::layout::{self, ChangedPath, PROJECTED, PodId, Target};
 use crate::sources::volumes::scan::{Scanner, VolumeOutcome};
@@ -46,6 +48,8 @@ pub(super) struct Worker {
     progress: Progress,
     /// What the running rescan reads everything for.
     reads: u64,
+    /// The pods that have more volumes than are watched of one.
+    crowded: LeftOut,
 }
 
 /// Observations of one turn of the thread, and the health of its two sources.
@@ -118,6 +122,7 @@ impl Worker {
             rescan: Rescan::default(),
             loss: None,
             reads: 0,
+            crowded: LeftOut::of(Unknown::Changes),
         }
     }
 
@@ -142,6 +147,7 @@ impl Worker {
             self.advance_rescan();
             self.report_watch_error();
             self.check_held_back();
+            self.note_left_out();
             if !self.out.flush() {
                 return;
             }
@@ -289,12 +295,15 @@ impl Worker {
         self.progress.step();
         let path = self.volume_path(pod, volume);
         let is_new = is_replaced || !self.scanner.knows(pod, volume);
-        let is_newly_watched = self.watches.ensure(&path) == Watched::Newly;
+        let is_newly_watched = self.watches.ensure_volume(&path) == Watched::Newly;
         let outcome = self.scanner.scan_volume(pod, volume, &mut self.out.waiting);
         if outcome == VolumeOutcome::Missing {
             self.watches.drop_path(&path);
         }
         self.note_volume(pod, volume, path);
+        for (pod, volume) in self.scanner.take_shrunk() {
+            self.note_volume(&pod, &volume, self.volume_path(&pod, &volume));
+        }
         self.update_pending((pod.clone(), volume.to_owned()), outcome, is_new || is_newly_watched);
     }
 
@@ -394,10 +403,11 @@ impl Worker {
 
     fn end_rescan(&mut self) {
         let error = self.watches.take_error();
-        let is_well = error.is_none() && self.rescan.is_complete();
+        let crowded = self.report_crowded();
+        let is_well = error.is_none() && crowded == 0 && self.rescan.is_complete();
         let interval = if is_well { self.config.rescan } else { self.config.while_degraded() };
         self.rescan.schedule(now(), interval);
-        self.report_watch(error.as_ref());
+        self.report_watch(error.as_ref(), crowded);
         let mut problems = self.rescan.end();
         problems.extend(self.scanner.problems());
         let degraded = format!("the agent cannot scan everything: {}", problems.join("; "));
@@ -408,11 +418,30 @@ impl Worker {
         self.config.rescanned.notify_one();
     }
 
-    fn report_watch(&mut self, error: Option<&WatchError>) {
+    /// Reports the pods that have more volumes than are watched of one. Returns the number of
+    /// volumes that are not watched for that.
+    fn report_crowded(&mut self) -> usize {
+        let beyond = self.scanner.beyond(VOLUMES_OF_POD);
+        let count = beyond.len();
+        let changed = self.crowded.update(now(), beyond.iter().map(String::as_str));
+        self.out.waiting.extend(changed);
+        count
+    }
+
+    /// Reports what is not watched: why the kernel refused, or because pods have more volumes than
+    /// their share.
+    fn report_watch(&mut self, error: Option<&WatchError>, crowded: usize) {
+        let shares = (crowded > 0).then(|| {
+            let volumes = count_of(crowded, "volume");
+            format!("{volumes} not watched, of pods with more than {VOLUMES_OF_POD}")
+        });
+        let why = error.map(WatchError::to_string).or(shares);
         let interval = Delta::from_std(self.config.while_degraded());
-        self.out.watch(error.map(|error| {
-            format!("{error}; until then the agent rescans everything every {interval}")
-        }));
+        self.out.watch(
+            why.map(|why| {
+                format!("{why}; until then the agent rescans everything every {interval}")
+            }),
+        );
     }
 
     /// Reports a watch that failed between two rescans at once.
@@ -421,12 +450,19 @@ impl Worker {
             && let Some(error) = self.watches.take_error()
         {
             self.rescan.schedule(now(), self.config.while_degraded());
-            self.report_watch(Some(&error));
+            self.report_watch(Some(&error), 0);
         }
     }
 
     fn check_held_back(&mut self) {
         if self.unseen.due().is_some_and(|due| due <= now()) {
+            self.update_unseen();
+        }
+    }
+
+    /// Until the engine knows that a volume is crowded, it takes what is left out for gone.
+    fn note_left_out(&mut self) {
+        if self.out.waiting.iter().any(|one| matches!(one, Observation::LeftOut(_))) {
             self.update_unseen();
         }
     }
