@@ -346,29 +346,6 @@ async fn without_watches_rescans_find_changes_and_watching_recovers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pod_with_many_volumes_is_named_and_takes_no_watches_of_others() {
-    let node = Node::new();
-    node.write("z-pod", 1);
-    (0..80).for_each(|nth| node.write_to("hog", &format!("v{nth:02}"), 1));
-    let quick = Duration::from_millis(200);
-    let mut seen = start(FilesConfig { degraded_rescan: quick, ..by_events(&node) });
-    let (lines, _) = until(&mut seen, "source watch 16 volumes not watched").await;
-    let seen_at_once = lines.iter().filter(|line| line.contains("token token 1")).count();
-    assert_eq!(seen_at_once, 81, "the tokens of all are read: {lines:?}");
-    let degraded = lines.last().unwrap();
-    assert!(degraded.contains("of pods with more than 64"), "{degraded}");
-    let (lines, _) = until(&mut seen, "Unwatched(").await;
-    let named = "unknown: Changes, pods: [UnwatchedPod { pod_uid: \"hog\", volumes: 16 }]";
-    assert!(lines.last().unwrap().contains(named), "{lines:?}");
-    node.write_to("hog", "v79", 2);
-    until(&mut seen, "hog/v79/token token 2").await;
-    remove_pod(&node.root(), "hog").unwrap();
-    until(&mut seen, "source watch well").await;
-    node.write("z-pod", 2);
-    until(&mut seen, "z-pod/vol/token token 2").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_root_may_be_created_later() {
     let node = Node::new();
     fs::remove_dir(node.root().join("pods")).unwrap();

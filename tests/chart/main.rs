@@ -265,8 +265,8 @@ fn every_object_is_labelled() {
     }
 }
 
-/// The monitors of the operator relabel as the file for a plain Prometheus does, and then as the user
-/// wants.
+/// The monitors of the operator relabel as the file for a plain Prometheus does, and then as the
+/// user wants.
 #[test]
 fn findings_that_are_scraped_have_the_labels_of_their_pods() {
     let Some(helm) = helm() else { return };

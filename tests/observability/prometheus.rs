@@ -112,9 +112,9 @@ fn configuration_for(scraped: &[u16]) -> String {
     let labels = repository().join("deploy/prometheus/finding-labels.yaml");
     let labels = std::fs::read_to_string(labels).unwrap().replace('\n', "\n    ");
     format!(
-        "global: {{evaluation_interval: 1s, scrape_interval: 1s}}\nrule_files: \
-         [{}]\nscrape_configs:\n  - job_name: tokenwatch\n    static_configs: [{{targets: [{}]}}]\n    \
-         {labels}\n",
+        "global: {{evaluation_interval: 1s, scrape_interval: 1s}}\nrule_files: [{}]\n\
+         scrape_configs:\n  - job_name: tokenwatch\n    \
+         static_configs: [{{targets: [{}]}}]\n    {labels}\n",
         rules.display(),
         targets.join(", ")
     )

@@ -17,8 +17,8 @@ use super::script::{Act, Role};
 /// The node's name.
 pub(super) const NODE: &str = "demo-node";
 /// How long kubelet here writes the files of a volume before it makes them current. The agent sets
-/// its watches meanwhile, and then sees the first moment of a token. Without them it claims less, so
-/// this is long enough for a busy machine.
+/// its watches meanwhile, and then sees the first moment of a token. Without them it claims less,
+/// so this is long enough for a busy machine.
 const WRITES_FOR: Duration = Duration::from_millis(100);
 /// What kubelet puts beside the token. Nothing verifies anything with it here.
 const CA: &[u8] = b"-----BEGIN CERTIFICATE-----\nZGVtbw==\n-----END CERTIFICATE-----\n";

@@ -7,6 +7,7 @@ mod cgroup;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzed;
+mod limits;
 mod mountinfo;
 mod mounts;
 mod opener;

@@ -9,13 +9,13 @@ mod pod_name;
 mod posture;
 mod reader;
 mod readiness;
+mod share;
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use tokenwatch_core::base::shares::{Tenant, fitting};
 use tokenwatch_core::base::text::shown;
 use tokenwatch_core::engine::{Status, TokenView};
 use tokenwatch_core::findings::Code;
@@ -28,6 +28,7 @@ pub use pod_name::{NotAPod, PodName};
 pub use posture::{Concern, PostureRow};
 pub use reader::{Held, Pod, PodOwner, Proof, Reader, ReadingHabit, verdict_words};
 pub use readiness::Readiness;
+use share::shared;
 
 /// Most readers in one list: four on each of 250 pods. Stale ones come first.
 const MOST: usize = 1_000;
@@ -133,26 +134,6 @@ fn order(view: &ReaderView) -> impl Ord + use<> {
     let reader = Reader::of(view);
     let deadline = Reverse(reader.deadline.map(Reverse));
     (Reverse(reader.is_stale()), deadline, reader.place())
-}
-
-/// As many of these rows as there is room for: those of the pod with most rows are left out, its
-/// last ones first. Returns also how many are left out.
-fn shared<Row>(
-    rows: Vec<Row>,
-    most: usize,
-    pod: impl Fn(&Row) -> (&Option<String>, &String),
-) -> (Vec<Row>, usize) {
-    let left_out = rows.len().saturating_sub(most);
-    if left_out == 0 {
-        return (rows, 0);
-    }
-    let tenant = |row: &Row| {
-        let (namespace, uid) = pod(row);
-        (Tenant { namespace: namespace.clone(), pod: Some(uid.clone()) }, 1)
-    };
-    let fits = fitting(most, &rows.iter().map(tenant).collect::<Vec<_>>());
-    let rows = rows.into_iter().zip(fits).filter_map(|(row, fits)| fits.then_some(row));
-    (rows.collect(), left_out)
 }
 
 /// Why the list may lack something.

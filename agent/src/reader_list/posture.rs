@@ -12,7 +12,8 @@ use tokenwatch_core::world::cluster::{Phase, PodRef};
 use tokenwatch_core::world::readers::{ReaderVerdict, ReaderView};
 use tokenwatch_core::world::tokens::{API_ACCESS, LegacyToken, TokenKey, USUAL_LIFE};
 
-use super::{Pod, shared};
+use super::Pod;
+use super::share::shared;
 
 /// Most rows in one list: eight for each of 250 pods.
 const MOST: usize = 2_000;

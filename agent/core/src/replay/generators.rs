@@ -26,8 +26,7 @@ use crate::world::keys::{KeySet, KeysAnswer, KeysSeen};
 use crate::world::kubelet::errors::{ErrorCause, ErrorPod, ErrorScope, ErrorSource, KubeletError};
 use crate::world::kubelet::{SyncsSeen, VolumeSync};
 use crate::world::observation::{
-    Absence, Again, BlindSpot, DeliveryState, FileContent, FileSeen, Observation, SourceState,
-    Standstill,
+    Absence, Again, DeliveryState, FileContent, FileSeen, Observation, SourceState, Standstill,
 };
 use crate::world::privileges::{Level, Privileges};
 use crate::world::readers::{
@@ -68,7 +67,7 @@ every_observation! {
     1 LeftOut => |_| key().prop_map(Observation::LeftOut);
     1 WithoutTokens => |_| vec(name("uid"), 0..3).prop_map(Observation::WithoutTokens);
     1 Legacy => |_| vec(legacy(), 0..3).prop_map(Observation::Legacy);
-    1 Blind => |_| vec(blind_spot(), 0..3).prop_map(Observation::Blind);
+    1 Blind => |_| vec(unwatched::blind_spot(), 0..3).prop_map(Observation::Blind);
     1 Unwatched => |_| unwatched::unwatched().prop_map(Observation::Unwatched);
     1 Source => |_| source().prop_map(Observation::Source);
     1 Standstill => |now| standstill(now).prop_map(Observation::Standstill);
@@ -294,19 +293,6 @@ fn copies() -> impl Strategy<Value = CopiesSeen> {
             mention,
             written_at,
             tokens,
-        },
-    )
-}
-
-fn blind_spot() -> impl Strategy<Value = BlindSpot> {
-    let all = |kind| prop_oneof![name(kind), Just(BlindSpot::ALL.to_owned())];
-    (all("uid"), all("volume"), name("directory"), reason(), any::<bool>()).prop_map(
-        |(pod_uid, volume, directory, reason, is_partly)| BlindSpot {
-            pod_uid,
-            volume,
-            directory,
-            reason,
-            is_partly,
         },
     )
 }

@@ -1,5 +1,6 @@
-//! A map of bounded size, of which each pod has a fair share: what is kept of its tokens or volumes.
-//! When the room is used up, the pod that takes most loses of its own, and the others nothing.
+//! A map of bounded size, of which each pod has a fair share: what is kept of its tokens or
+//! volumes. When the room is used up, the pod that takes most loses of its own, and the others
+//! nothing.
 
 use std::collections::{BTreeMap, btree_map};
 

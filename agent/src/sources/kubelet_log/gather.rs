@@ -10,8 +10,8 @@ use super::found::{Found, found};
 use super::line::line;
 use crate::sources::logs::time::{LineTime, Local, zone};
 
-/// Most errors of one pod in one report: as many as the engine keeps. The others come again: kubelet
-/// repeats what fails.
+/// Most errors of one pod in one report: as many as the engine keeps. The others come again:
+/// kubelet repeats what fails.
 const OF_POD: usize = 8;
 /// Most errors in one report: those of a full node.
 const MAX_ERRORS: usize = 256 * OF_POD;

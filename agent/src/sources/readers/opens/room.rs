@@ -2,7 +2,6 @@
 //! directories in them.
 
 use std::collections::BTreeSet;
-use std::fs;
 
 use tokenwatch_core::base::shares::{Tenant, fitting};
 use tokenwatch_core::base::text::count_of;
@@ -13,13 +12,10 @@ use super::instances::VolumeId;
 use crate::sources::left_out::LeftOut;
 use crate::sources::token_volumes::TokenVolume;
 
-/// Watches on all volumes: four on each of 2,048 usual ones, twice those of a full node. Fewer where
-/// that is more than half of what the kernel gives a user, which may be no more than 8,192: the
+/// Watches on all volumes: four on each of 2,048 usual ones, twice those of a full node. Fewer
+/// where that is more than half of what the kernel gives a user, which may be no more than 8,192: the
 /// source of token files needs watches, too.
 const MOST: usize = 8_192;
-/// The kernel's limits: of the user, and of the user in its namespace.
-const LIMITS: [&str; 2] =
-    ["/proc/sys/fs/inotify/max_user_watches", "/proc/sys/user/max_inotify_watches"];
 
 /// The volumes that are not followed, because their pods want more than their share of the watches.
 #[derive(Debug)]
@@ -39,12 +35,9 @@ impl Default for Room {
 }
 
 impl Room {
-    /// By the limits of the kernel. One that cannot be read is none.
-    pub(super) fn of_kernel() -> Self {
-        let limit = |path| fs::read_to_string(path).ok()?.trim().parse::<usize>().ok();
-        let most =
-            LIMITS.into_iter().filter_map(limit).map(|limit| limit / 2).fold(MOST, usize::min);
-        Self { most, ..Self::default() }
+    /// Where the kernel gives so many watches, as far as that is known.
+    pub(super) fn of_kernel(limit: Option<usize>) -> Self {
+        Self { most: limit.map_or(MOST, |limit| (limit / 2).min(MOST)), ..Self::default() }
     }
 
     /// Shares the watches among these volumes. Returns what is to be reported.
@@ -157,7 +150,9 @@ mod tests {
 
     #[test]
     fn where_the_kernel_gives_few_watches_half_of_them_are_for_others() {
-        assert!((1..=MOST).contains(&Room::of_kernel().most));
+        for (limit, most) in [(None, MOST), (Some(100), 50), (Some(1 << 20), MOST)] {
+            assert_eq!(Room::of_kernel(limit).most, most);
+        }
         let volumes = vec![volume("p", 1), volume("p", 1)];
         let most = volumes.iter().map(wanted).sum();
         for (most, left) in [(most, 0), (most - 1, 1), (0, 2)] {

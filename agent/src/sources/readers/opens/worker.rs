@@ -21,6 +21,7 @@ use super::room::Room;
 use super::volume::{Turn, Volume};
 use super::watches::{self, Event};
 use crate::clocks;
+use crate::proc::ProcFs;
 use crate::sources::health::{Health, Source};
 use crate::sources::readers::fanotify::Openers;
 use crate::sources::token_volumes::{TokenVolume, TokenVolumes};
@@ -101,7 +102,7 @@ impl Worker {
             volumes: BTreeMap::new(),
             by_path: BTreeMap::new(),
             next: 0,
-            room: Room::of_kernel(),
+            room: Room::of_kernel(ProcFs::default().inotify_watches()),
             pace: Pace::new(now()),
             buffer: watches::buffer(),
             out: Outbox { observations, waiting: Vec::new(), syncs: Vec::new(), health, openers },

@@ -10,8 +10,8 @@ use notify::{Config, Event, INotifyWatcher, RecursiveMode, Watcher};
 
 use crate::sources::watch_error::WatchError;
 
-/// Volumes of one pod that are watched, so that none takes the watches of the others: the kernel may
-/// have no more than 8,192 for a user. A pod in use has few projected volumes.
+/// Volumes of one pod that are watched, so that none takes the watches of the others: the kernel
+/// may have no more than 8,192 for a user. A pod in use has few projected volumes.
 pub(super) const VOLUMES_OF_POD: usize = 64;
 
 /// Device and inode: they differ between a directory and one that is mounted over it.
