@@ -12,10 +12,12 @@ use super::instances::VolumeId;
 use crate::sources::left_out::LeftOut;
 use crate::sources::token_volumes::TokenVolume;
 
-/// Watches on all volumes: four on each of 2,048 usual ones, twice those of a full node. Fewer
-/// where that is more than half of what the kernel gives a user, which may be no more than 8,192: the
-/// source of token files needs watches, too.
+/// Watches on all volumes: four on each of 2,048 usual ones, twice those of a full node.
 const MOST: usize = 8_192;
+/// The same where that is more than half of what the kernel gives a user: the source of token files
+/// needs watches, too. A kernel gives no fewer than 8,192, unless somebody lowers that. Then it
+/// refuses some, which is no fault of a pod.
+const LEAST: usize = 8_192 / 2;
 
 /// The volumes that are not followed, because their pods want more than their share of the watches.
 #[derive(Debug)]
@@ -37,7 +39,7 @@ impl Default for Room {
 impl Room {
     /// Where the kernel gives so many watches, as far as that is known.
     pub(super) fn of_kernel(limit: Option<usize>) -> Self {
-        Self { most: limit.map_or(MOST, |limit| (limit / 2).min(MOST)), ..Self::default() }
+        Self { most: limit.map_or(MOST, |limit| (limit / 2).clamp(LEAST, MOST)), ..Self::default() }
     }
 
     /// Shares the watches among these volumes. Returns what is to be reported.
@@ -150,7 +152,9 @@ mod tests {
 
     #[test]
     fn where_the_kernel_gives_few_watches_half_of_them_are_for_others() {
-        for (limit, most) in [(None, MOST), (Some(100), 50), (Some(1 << 20), MOST)] {
+        for (limit, most) in
+            [(None, MOST), (Some(14), 4_096), (Some(9_000), 4_500), (Some(1 << 20), MOST)]
+        {
             assert_eq!(Room::of_kernel(limit).most, most);
         }
         let volumes = vec![volume("p", 1), volume("p", 1)];
