@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use nix::fcntl::OFlag;
 
@@ -128,7 +128,7 @@ fn distinct(known: &[PathBuf], candidates: impl Iterator<Item = PathBuf>) -> Vec
 }
 
 /// The root of a pod's projected volume: `ROOT/pods/UID/volumes/kubernetes.io~projected/NAME`.
-fn root_of_volume(volume: &Path) -> Option<&Path> {
+pub(super) fn root_of_volume(volume: &Path) -> Option<&Path> {
     let volumes = volume.parent()?;
     let pod = volumes.ends_with(PROJECTED).then(|| volumes.ancestors().nth(2))??;
     let pods = pod.parent().filter(|pods| pods.ends_with("pods"))?;
@@ -141,9 +141,24 @@ fn pods_id(root: &Path) -> Option<(u64, u64)> {
     Some((pods.dev(), pods.ino()))
 }
 
-/// A path of the host, below `prefix`. Absolute links of the host stay below `prefix`, too.
-fn within(prefix: &Path, path: &Path) -> PathBuf {
-    resolved(prefix, path).unwrap_or_else(|| prefix.join(path.strip_prefix("/").unwrap_or(path)))
+/// A path of the host, below `prefix`. Absolute links of the host and `..` stay below `prefix`, too.
+pub(super) fn within(prefix: &Path, path: &Path) -> PathBuf {
+    resolved(prefix, path).unwrap_or_else(|| prefix.join(below_root(path)))
+}
+
+/// A path that does not exist yet, without the root directory. `..` leads no higher than that.
+fn below_root(path: &Path) -> PathBuf {
+    let mut below = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::Normal(name) => below.push(name),
+            Component::ParentDir => {
+                below.pop();
+            }
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    below
 }
 
 fn resolved(prefix: &Path, path: &Path) -> Option<PathBuf> {
@@ -159,7 +174,7 @@ fn running_kubelets(proc: &ProcFs) -> Vec<PathBuf> {
 
 /// The root directory in a kubelet's command line: `--root-dir=X`, `--root-dir X`,
 /// `--kubelet-arg=root-dir=X` (k3s, RKE2).
-fn root_dir(arguments: &[String]) -> Option<PathBuf> {
+pub(super) fn root_dir(arguments: &[String]) -> Option<PathBuf> {
     let program = Path::new(arguments.first()?).file_name()?.to_str()?;
     if !KUBELETS.contains(&program) {
         return None;
@@ -286,6 +301,20 @@ mod tests {
             [copy],
             "below the working directory"
         );
+    }
+
+    #[test]
+    fn no_root_leads_out_of_the_hosts_root_directory() {
+        let host = folder();
+        let table = [
+            ("/../etc/kubelet", "etc/kubelet"),
+            ("/var/../../../lib", "lib"),
+            ("/var/lib/../kubelet", "var/kubelet"),
+            ("/./later", "later"),
+        ];
+        for (path, expected) in table {
+            assert_eq!(given(host.path(), &[path.into()]), [host.path().join(expected)], "{path}");
+        }
     }
 
     #[test]
