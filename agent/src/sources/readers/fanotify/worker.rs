@@ -1,6 +1,8 @@
 //! The thread that reads events and finds out whose they are.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::time::Duration;
 
 use tokenwatch_core::base::time::{Delta, Monotonic};
@@ -19,6 +21,7 @@ use crate::proc::{OpenerProcess, ProcFs};
 use crate::sources::health::{Health, Source};
 use crate::sources::kubelets::is_kubelet;
 use crate::sources::left_out::LeftOut;
+use crate::sources::names;
 use crate::sources::watchdog::Progress;
 use crate::sys;
 
@@ -200,7 +203,7 @@ impl Worker {
         if let Role::In { generation, below, .. } = &place.role
             && event.pid != std::process::id()
         {
-            let path = format!("{below}{}", String::from_utf8_lossy(event.name));
+            let path = format!("{below}{}", names::text(OsStr::from_bytes(event.name)));
             self.take_use(&place.volume, (generation, path), event);
         }
     }

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use tokenwatch_core::world::readers::MountKind;
@@ -11,6 +10,7 @@ use tokenwatch_core::world::tokens;
 
 use crate::discovery::roots::PROJECTED;
 use crate::proc::{Device, Mount};
+use crate::sources::names;
 
 /// Volumes that are followed: more than the core keeps tokens.
 const MAX_VOLUMES: usize = 16_384;
@@ -20,7 +20,7 @@ const MAX_ABSENT: u32 = 24;
 const DELETED: &str = "//deleted";
 /// Where kubelet binds what a container mounts by `subPath`, below the pod's directory, with
 /// VOLUME/CONTAINER/INDEX below (pkg/kubelet/kubelet_getters.go).
-const SUBPATHS: &str = "volume-subpaths";
+pub(super) const SUBPATHS: &str = "volume-subpaths";
 /// Directories at the top in which no container has a volume. Container runtimes cover files there
 /// with empty read-only tmpfs.
 const SYSTEM: [&str; 3] = ["proc", "sys", "dev"];
@@ -199,14 +199,14 @@ fn pinned(root: &Path) -> Option<MountKind> {
 }
 
 /// `…/pods/UID/volumes/kubernetes.io~projected/NAME`.
-fn volume_at(point: &Path) -> Option<VolumeId> {
+pub(super) fn volume_at(point: &Path) -> Option<VolumeId> {
     let volumes = point.parent()?;
     let pod = volumes.ends_with(PROJECTED).then(|| volumes.ancestors().nth(2))??;
     id(pod, point)
 }
 
 /// `…/pods/UID/volume-subpaths/NAME/CONTAINER/INDEX`.
-fn subpath_at(point: &Path) -> Option<VolumeId> {
+pub(super) fn subpath_at(point: &Path) -> Option<VolumeId> {
     let volume = point.ancestors().nth(2)?;
     let pod = volume.parent().filter(|all| all.ends_with(SUBPATHS))?.parent()?;
     id(pod, volume)
@@ -217,10 +217,10 @@ fn id(pod: &Path, volume: &Path) -> Option<VolumeId> {
     Some(VolumeId { pod_uid: name(pod)?, name: name(volume)? })
 }
 
-/// The last part of a path, where it is a text that the core can hold.
+/// The last part of a path as text.
 fn name(path: &Path) -> Option<String> {
     let Component::Normal(name) = path.components().next_back()? else { return None };
-    Some(String::from_utf8_lossy(name.as_bytes()).into_owned())
+    Some(names::text(name).into_owned())
 }
 
 #[cfg(test)]

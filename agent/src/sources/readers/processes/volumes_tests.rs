@@ -1,3 +1,5 @@
+use std::os::unix::ffi::OsStringExt as _;
+
 use super::*;
 
 const POD: &str = "0f3a4b5c-1111-2222-3333-444455556666";
@@ -122,6 +124,20 @@ fn without_a_volume_to_compare_with_nothing_is_frozen() {
     assert_eq!(seen(&volumes, &[mount(7, "/", "/run/a")]), [None]);
     (1..MAX_ABSENT).for_each(|_| volumes.update(&[]));
     assert!(volumes.is_empty() && volumes.all.is_empty());
+}
+
+#[test]
+fn volumes_whose_names_differ_in_a_byte_stay_two() {
+    let at = |byte: u8| {
+        let place = [on_host(POD, "v").into_bytes(), vec![byte]].concat();
+        PathBuf::from(std::ffi::OsString::from_vec(place))
+    };
+    let mut volumes = Volumes::default();
+    let on = |minor, byte| Mount { point: at(byte), ..mount(minor, "/", "/") };
+    volumes.update(&[on(7, 0xff), on(8, 0xfe)]);
+    let inside = [mount(7, "/", "/run/a"), mount(8, "/", "/run/b")];
+    assert_eq!(seen(&volumes, &inside), [current("v\0ff"), current("v\0fe")]);
+    assert_eq!(volumes.points(POD).collect::<Vec<_>>(), [at(0xfe), at(0xff)]);
 }
 
 #[test]
