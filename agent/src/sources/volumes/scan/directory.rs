@@ -37,7 +37,7 @@ pub(super) fn for_each_name(
     }
 }
 
-fn take_each(
+pub(super) fn take_each(
     mut records: &[u8],
     take: &mut impl FnMut(&OsStr, Option<Type>) -> ControlFlow<()>,
 ) -> nix::Result<ControlFlow<()>> {
@@ -67,11 +67,14 @@ pub(super) fn subdirectories(
     Ok(names)
 }
 
-/// The first record, and the bytes after it; none if it is truncated.
+/// The first record, and the bytes after it; none if it is truncated, or if its name is not that of
+/// something in the directory. Linux checks names since 5.4 (verify_dirent_name in fs/readdir.c).
 fn first(records: &[u8]) -> Option<(&OsStr, Option<Type>, &[u8])> {
     let length = usize::from(u16::from_ne_bytes(records.get(LENGTH)?.try_into().ok()?));
-    let name = CStr::from_bytes_until_nul(records.get(NAME..length)?).ok()?;
-    Some((OsStr::from_bytes(name.to_bytes()), kind(*records.get(KIND)?), records.get(length..)?))
+    let name = CStr::from_bytes_until_nul(records.get(NAME..length)?).ok()?.to_bytes();
+    let is_name = !name.is_empty() && !name.contains(&b'/');
+    let name = is_name.then(|| OsStr::from_bytes(name))?;
+    Some((name, kind(*records.get(KIND)?), records.get(length..)?))
 }
 
 fn kind(value: u8) -> Option<Type> {
@@ -128,5 +131,16 @@ mod tests {
             assert!(first(&record).is_none(), "{length}");
         }
         assert!(first(&record[..17]).is_none());
+    }
+
+    #[test]
+    fn a_record_with_a_path_as_its_name_is_none() {
+        let mut record = [0; 24];
+        record[LENGTH].copy_from_slice(&24_u16.to_ne_bytes());
+        for (name, expected) in [("", false), ("a/b", false), ("/", false), ("..", true)] {
+            record[NAME..].fill(0);
+            record[NAME..][..name.len()].copy_from_slice(name.as_bytes());
+            assert_eq!(first(&record).is_some(), expected, "{name}");
+        }
     }
 }
