@@ -149,7 +149,8 @@ impl ChangedPath {
 
     fn below_volumes(&self, pod: PodId, path: &Path) -> Option<Target> {
         let mut components = path.components();
-        let volume = components.next()?.as_os_str().to_owned();
+        let Component::Normal(volume) = components.next()? else { return None };
+        let volume = volume.to_owned();
         match components.next() {
             None if self.is_replaced => Some(Target::NewVolume(pod, volume)),
             None => Some(Target::Volume(pod, volume)),
@@ -246,6 +247,8 @@ mod tests {
                 created,
                 Some(Target::Volume(pod(), "v".into())),
             ),
+            ("/k/pods/uid/volumes/kubernetes.io~projected/..", created, None),
+            ("/k/pods/uid/volumes/kubernetes.io~projected/../v/token", created, None),
             ("/elsewhere", created, None),
         ];
         for (path, kind, target) in table {
