@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::mkdtemp;
 
-/// In memory on every Linux: an input costs no disk.
-const TEMPLATE: &str = "/dev/shm/tokenwatch-fuzz-XXXXXX";
+/// In memory on every Linux: an input costs no disk. The number of the process and a random text
+/// follow; `tests/fuzz` removes the folder of a process that ended within an input.
+const PREFIX: &str = "/dev/shm/tokenwatch-fuzz-";
 
 /// A folder that is removed with its files.
 #[derive(Debug)]
@@ -15,7 +16,8 @@ pub(crate) struct Folder(PathBuf);
 impl Folder {
     /// A new one; none where there is no room.
     pub(crate) fn new() -> Option<Self> {
-        mkdtemp(TEMPLATE).ok().map(Self)
+        let template = format!("{PREFIX}{}-XXXXXX", std::process::id());
+        mkdtemp(template.as_str()).ok().map(Self)
     }
 
     pub(crate) fn path(&self) -> &Path {

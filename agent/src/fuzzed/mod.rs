@@ -7,6 +7,7 @@
 
 mod certificates;
 mod folder;
+mod made;
 mod recording;
 mod response;
 mod secrets;
@@ -18,6 +19,7 @@ mod verdicts;
 use crate::{cli, config, discovery, kubernetes, proc, sinks, sources, state_file};
 
 pub(crate) use folder::Folder;
+pub(crate) use made::{made_signature, made_token};
 pub(crate) use recording::assert_recorded;
 pub(crate) use response::Response;
 pub(crate) use secrets::{assert_no_signature, assert_no_token, assert_shown_without_signature};
@@ -49,6 +51,7 @@ pub const TARGETS: &[Target] = &[
     target("mountinfo", proc::fuzzed::mount_table),
     target("ntp", sources::ntp::fuzzed::ntp),
     target("otlp", sinks::delivery::fuzzed::otlp),
+    target("paths", sources::fuzzed::paths),
     target("pod_event", sources::kubelet_log::fuzzed::pod_event),
     target("pods", sources::pods::fuzzed::pods),
     target("processes", proc::fuzzed::processes),
@@ -58,6 +61,7 @@ pub const TARGETS: &[Target] = &[
     target("state_file", state_file::fuzzed::state_file),
     target("time_files", discovery::time_servers::fuzzed::time_files),
     target("token", token::token),
+    target("volumes", sources::volumes::fuzzed::volumes),
 ];
 
 const fn target(name: &'static str, run: fn(&[u8])) -> Target {

@@ -1,7 +1,5 @@
 //! The bytes of a token file, and what the engine makes of them over the token's life.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokenwatch_core::base::text::MAX_SHOWN;
 use tokenwatch_core::base::time::{Delta, Monotonic, Reading, Wall};
 use tokenwatch_core::base::value::MAX_LISTED;
@@ -14,11 +12,9 @@ use tokenwatch_core::world::tokens::{
 };
 
 use super::verdicts::is_refused;
-use super::{assert_no_signature, assert_no_token, assert_verdicts};
+use super::{assert_no_signature, assert_no_token, assert_verdicts, made_signature, made_token};
 use crate::sources::tokens::found;
 
-const HEADER: &[u8] = br#"{"alg":"RS256","kid":"k1"}"#;
-const SIGNATURE: &[u8] = b"the signature of nobody, which grants nothing";
 /// Time in which a file must have been read again before it is a finding, and longer than the
 /// engine waits for anything else (`grace`, `settle`).
 const PATIENCE: Delta = Delta::from_secs(30);
@@ -28,12 +24,9 @@ const CACHE: Delta = Delta::from_secs(12);
 /// Claims, from which a token is made, so that a change of one bit is one of a claim; or else a
 /// token, or a text with tokens.
 pub(super) fn token(bytes: &[u8]) {
-    let part = |text: &[u8]| URL_SAFE_NO_PAD.encode(text);
-    let signature = part(SIGNATURE);
-    // Claims that repeat it show it, and may.
-    if bytes.starts_with(b"{") && !String::from_utf8_lossy(bytes).contains(&signature) {
-        let (header, payload) = (part(HEADER), part(bytes));
-        file(format!("{header}.{payload}.{signature}").as_bytes());
+    // Claims that repeat the signature show it, and may.
+    if bytes.starts_with(b"{") && !String::from_utf8_lossy(bytes).contains(&made_signature()) {
+        file(made_token(bytes).as_bytes());
     }
     file(bytes);
 }

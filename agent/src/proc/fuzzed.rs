@@ -1,6 +1,6 @@
 //! Any bytes as files of the proc file system.
 
-use super::{cgroup, mountinfo, mounts, opens, pids, sockets, stat};
+use super::{Mount, cgroup, mountinfo, mounts, opens, pids, sockets, stat};
 
 /// The length of a container's id in every runtime: SHA-256 in hex.
 const ID: usize = 64;
@@ -22,6 +22,11 @@ pub(crate) fn processes(bytes: &[u8]) {
     for line in bytes.split(|byte| *byte == b'\n') {
         let _ = sockets::connection(line);
     }
+}
+
+/// Each mount of mountinfo.
+pub(crate) fn mounts(bytes: &[u8]) -> impl Iterator<Item = Mount> {
+    bytes.split(|byte| *byte == b'\n').filter_map(mountinfo::mount)
 }
 
 /// The mounts that a process sees. No path is longer than the line that has it.

@@ -6,6 +6,8 @@
 //!
 //! Files are the truth; an event only makes a scan happen sooner, and may be lost.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed;
 mod layout;
 mod scan;
 mod watch;

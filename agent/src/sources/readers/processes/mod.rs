@@ -6,6 +6,8 @@
 
 mod connections;
 mod containers;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed;
 mod look;
 mod table;
 mod verifiers;

@@ -11,6 +11,8 @@ mod due;
 mod entry;
 mod files;
 mod found;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzed;
 mod generation;
 pub(super) mod held_back;
 mod opened;
