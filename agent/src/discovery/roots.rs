@@ -141,7 +141,8 @@ fn pods_id(root: &Path) -> Option<(u64, u64)> {
     Some((pods.dev(), pods.ino()))
 }
 
-/// A path of the host, below `prefix`. Absolute links of the host and `..` stay below `prefix`, too.
+/// A path of the host, below `prefix`. Absolute links of the host and `..` stay below `prefix`,
+/// too.
 pub(super) fn within(prefix: &Path, path: &Path) -> PathBuf {
     resolved(prefix, path).unwrap_or_else(|| prefix.join(below_root(path)))
 }

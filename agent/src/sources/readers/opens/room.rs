@@ -16,7 +16,7 @@ use crate::sources::token_volumes::TokenVolume;
 const MOST: usize = 8_192;
 /// The same where that is more than half of what the kernel gives a user: the source of token files
 /// needs watches, too. A kernel gives no fewer than 8,192, unless somebody lowers that. Then it
-/// refuses some, which is no fault of a pod.
+/// refuses some, and that names no pod.
 const LEAST: usize = 8_192 / 2;
 
 /// The volumes that are not followed, because their pods want more than their share of the watches.

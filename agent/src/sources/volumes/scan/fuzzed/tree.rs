@@ -35,7 +35,8 @@ impl Tree {
     pub(super) fn new() -> Option<Self> {
         let folder = Folder::new()?;
         let claims = format!(
-            r#"{{"aud":["a"],"exp":1800003607,"iat":1800000000,"jti":"{OUTSIDE}","kubernetes.io":{{"namespace":"shop"}},"sub":"system:serviceaccount:shop:cart"}}"#
+            r#"{{"aud":["a"],"exp":1800003607,"iat":1800000000,"jti":"{OUTSIDE}",
+                "kubernetes.io":{{"namespace":"shop"}},"sub":"system:serviceaccount:shop:cart"}}"#
         );
         folder.write("outside/token", made_token(claims.as_bytes()).as_bytes());
         let tree = Self { folder, generations: 0 };
