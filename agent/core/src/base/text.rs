@@ -1,7 +1,7 @@
 //! Strings from files and the network, made safe to print.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 use super::secrecy::redacted;
 
@@ -26,8 +26,8 @@ fn cut_again(text: String) -> String {
 }
 
 /// `1 token`, `2 tokens`.
-pub fn count_of(count: usize, thing: &str) -> String {
-    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
+pub fn count_of<Count: Copy + Display + PartialEq + From<u8>>(count: Count, thing: &str) -> String {
+    if count == Count::from(1) { format!("1 {thing}") } else { format!("{count} {thing}s") }
 }
 
 /// As [`shown`], not cut: for sentences.

@@ -1,5 +1,6 @@
 //! Names and counts in sentences.
 
+pub(super) use crate::base::text::count_of as plural;
 use crate::base::text::shown;
 use crate::world::cluster::PodRef;
 
@@ -14,11 +15,6 @@ pub(super) fn pod(pod: &PodRef) -> String {
         (Some(namespace), Some(name)) => format!("pod {}/{}", shown(namespace), shown(name)),
         (Some(_), None) | (None, Some(_) | None) => format!("pod UID {}", shown(&pod.uid)),
     }
-}
-
-/// `1 pod`, `2 pods`.
-pub(super) fn plural(count: u64, thing: &str) -> String {
-    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
 }
 
 /// The text with its first letter in lower case.

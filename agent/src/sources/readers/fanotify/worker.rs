@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::time::Duration;
 
+use tokenwatch_core::base::text::count_of;
 use tokenwatch_core::base::time::{Delta, Monotonic};
 use tokenwatch_core::world::observation::{Observation, Unknown};
 use tokenwatch_core::world::readers::{Opener, ReaderEvent, ReadersSeen};
@@ -161,8 +162,9 @@ impl Worker {
         self.openers.retry();
         let failed = self.openers.failed().map(|(volumes, error)| {
             format!(
-                "{volumes} volumes are not followed: {error}; until then the agent sees opens of \
-                 their tokens without who opened them"
+                "{} not followed: {error}; until then the agent sees opens of their tokens \
+                 without who opened them",
+                count_of(volumes, "volume")
             )
         });
         let degraded: Vec<String> = failed.into_iter().chain(self.openers.crowded()).collect();

@@ -318,11 +318,11 @@ impl Worker {
                 None => self.forget(&path),
             }
         }
-        let was_crowded = self.room.degraded().is_some();
+        let was_crowded = self.room.is_crowded();
         self.share();
         changed.extend(self.volumes.keys().filter(|id| self.room.has_freed(**id)));
         self.set_watches(|volume| changed.contains(&volume.id()));
-        if was_crowded && self.room.degraded().is_none() {
+        if was_crowded && !self.room.is_crowded() {
             self.report_watches();
         }
     }

@@ -37,12 +37,6 @@ pub(in crate::sources::volumes) fn all(scanner: &Scanner) -> Vec<BlindSpot> {
     spots
 }
 
-/// Whether files of the volume are left out. That is certain at once, and no volume in the making
-/// looks so.
-pub(in crate::sources::volumes) fn is_crowded(spot: &BlindSpot) -> bool {
-    spot.is_partly
-}
-
 /// The roots whose pods cannot be listed now; the last scan may be out of date.
 fn roots(scanner: &Scanner) -> Vec<BlindSpot> {
     let unreadable =

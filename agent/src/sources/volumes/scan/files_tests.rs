@@ -9,16 +9,21 @@ use tokenwatch_lab::signer::unsigned;
 
 use super::*;
 
-/// Makes `tokens` tokens and so many other files the content of the volume.
-fn write(root: &Path, tokens: usize, others: usize) {
-    let token = unsigned(
+/// A token of an hour.
+pub(super) fn bound_token() -> String {
+    unsigned(
         &serde_json::json!({"alg": "RS256", "kid": "k"}),
         &serde_json::json!({
             "aud": ["a"], "exp": 1_800_003_600, "iat": 1_800_000_000, "jti": "one",
             "sub": "system:serviceaccount:shop:cart", "kubernetes.io": {"namespace": "shop"},
         }),
         "c2ln",
-    );
+    )
+}
+
+/// Makes `tokens` tokens and so many other files the content of the volume.
+fn write(root: &Path, tokens: usize, others: usize) {
+    let token = bound_token();
     let token = |nth| (format!("0-{nth:02}").into(), token.clone().into_bytes());
     let other = |nth| (format!("z-{nth:04}").into(), b"a key of a ConfigMap".to_vec());
     let files: Payload = (0..tokens).map(token).chain((0..others).map(other)).collect();

@@ -66,16 +66,15 @@ impl Pod {
         }
         let each = of_volume(most, self.wanted().collect());
         let uid = names::text(&id.name);
-        let mut is_smaller = |(name, volume): &mut (&OsString, &mut Box<Volume>)| {
-            let name = names::text(name);
-            let owner = Owner { pod_uid: &uid, volume: &name, expected: expected.of(&uid, &name) };
-            volume.shrink(each, &mut Reports { owner, out, directory: None })
-        };
-        let smaller = self
-            .volumes
-            .iter_mut()
-            .filter_map(|mut volume| is_smaller(&mut volume).then(|| volume.0.clone()));
-        smaller.collect()
+        let mut smaller = Vec::new();
+        for (name, volume) in &mut self.volumes {
+            let text = names::text(name);
+            let owner = Owner { pod_uid: &uid, volume: &text, expected: expected.of(&uid, &text) };
+            if volume.shrink(each, &mut Reports { owner, out: &mut *out, directory: None }) {
+                smaller.push(name.clone());
+            }
+        }
+        smaller
     }
 
     /// The Secret-based tokens in its Secret volumes.

@@ -9,18 +9,12 @@ use tokenwatch_core::world::tokens::TokenKey;
 use tokenwatch_lab::kubelet::{Payload, Volume};
 use tokenwatch_lab::signer::unsigned;
 
+use super::files_tests::bound_token;
 use super::*;
 
 /// Makes so many tokens, beside some other files, the content of the volume.
 fn write(root: &Path, pod: &str, volume: &str, tokens: usize, others: usize) {
-    let token = unsigned(
-        &serde_json::json!({"alg": "RS256", "kid": "k"}),
-        &serde_json::json!({
-            "aud": ["a"], "exp": 1_800_003_600, "iat": 1_800_000_000, "jti": "one",
-            "sub": "system:serviceaccount:shop:cart", "kubernetes.io": {"namespace": "shop"},
-        }),
-        "c2ln",
-    );
+    let token = bound_token();
     let token = |nth| (format!("f-{nth:02}").into(), token.clone().into_bytes());
     let other = |nth| (format!("a-{nth:02}").into(), b"a key of a ConfigMap".to_vec());
     let files: Payload = (0..tokens).map(token).chain((0..others).map(other)).collect();
@@ -86,7 +80,7 @@ fn whoever_has_more_than_its_share_loses_of_its_own_and_gets_it_back() {
     let spots = blind_spots::volumes(&scanner);
     let named: Vec<&str> = spots.iter().map(|spot| spot.pod_uid.as_str()).collect();
     assert_eq!(named, &pods[..4]);
-    assert!(spots.iter().all(blind_spots::is_crowded));
+    assert!(spots.iter().all(|spot| spot.is_partly));
     assert_eq!(Found::of(&mut scanner), Found::default(), "nothing changes any more");
 
     fs::remove_dir_all(root.join("pods/hog-c")).unwrap();

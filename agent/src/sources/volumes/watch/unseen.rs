@@ -26,7 +26,8 @@ impl Unseen {
     /// Reports what changed since the last call.
     pub(super) fn update(&mut self, now: Monotonic, scanner: &Scanner, out: &mut Vec<Observation>) {
         let spots = blind_spots::all(scanner).into_iter();
-        let (crowded, hidden) = spots.partition(blind_spots::is_crowded);
+        // That files are left out is certain at once: no volume in the making looks so.
+        let (crowded, hidden) = spots.partition(|spot| spot.is_partly);
         let is_other = self.crowded != crowded;
         self.crowded = crowded;
         if self.hidden.update(now, hidden).is_some() || is_other {
