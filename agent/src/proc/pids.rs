@@ -13,12 +13,14 @@ use super::{Error, ProcFs, read};
 
 /// Bytes of a file with a few lines.
 const SMALL: u64 = 64 << 10;
-/// Bytes of mountinfo: tens of thousands of mounts.
-const MOUNTS: u64 = 8 << 20;
+/// Bytes of mountinfo: more than a namespace can have, 100,000 mounts (proc_sys_fs(5), `mount-max`)
+/// of the some 200 bytes of a volume.
+const MOUNTS: u64 = 32 << 20;
 /// Bytes read of a list of sockets: some 50,000.
 const SOCKETS: u64 = 8 << 20;
-/// Bytes read of it at a time.
-const BUFFER: usize = 32 << 10;
+/// Bytes read of a list at a time, and of its longest line: two paths, of 4 kB each and with four
+/// bytes for each special one.
+const BUFFER: usize = 40 << 10;
 
 /// Tells a process from a later one with the same number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,11 +36,11 @@ pub struct Network(u64);
 impl ProcFs {
     /// The numbers of all processes that the agent can see: those of its own container, or with
     /// hostPID those of the node.
-    pub fn pids(&self) -> Result<Vec<u32>, Error> {
+    pub fn pids(&self) -> Result<impl Iterator<Item = u32> + use<>, Error> {
         let listed =
             std::fs::read_dir(&self.root).map_err(|error| Error::io(self.root.clone(), &error))?;
         let names = listed.flatten().map(|entry| entry.file_name());
-        Ok(names.filter_map(|name| name.to_str()?.parse().ok()).collect())
+        Ok(names.filter_map(|name| name.to_str()?.parse().ok()))
     }
 
     /// Which process has this number now; none if it has ended. The kernel gives the directory a
@@ -68,14 +70,14 @@ impl ProcFs {
         numbers(&text).ok_or_else(unknown)
     }
 
-    /// The mounts that it sees. Lines of another form are left out.
-    pub fn mounts(&self, pid: u32) -> Result<Vec<Mount>, Error> {
-        mounts(&self.file(pid, "mountinfo"))
+    /// Calls `each` with the mounts that it sees. Lines of another form are left out.
+    pub fn mounts(&self, pid: u32, each: impl FnMut(Mount)) -> Result<(), Error> {
+        mounts(&self.file(pid, "mountinfo"), each)
     }
 
-    /// The mounts that the agent itself sees.
-    pub fn own_mounts(&self) -> Result<Vec<Mount>, Error> {
-        mounts(&self.root.join("self/mountinfo"))
+    /// Calls `each` with the mounts that the agent itself sees.
+    pub fn own_mounts(&self, each: impl FnMut(Mount)) -> Result<(), Error> {
+        mounts(&self.root.join("self/mountinfo"), each)
     }
 
     /// Its network namespace. The inode of a file below `net` belongs to the namespace, whoever's
@@ -131,9 +133,10 @@ pub(super) fn numbers(status: &[u8]) -> Option<Vec<u32>> {
     numbers.map(|number| number.parse().ok()).collect()
 }
 
-fn mounts(path: &Path) -> Result<Vec<Mount>, Error> {
-    let text = read::read(path, MOUNTS).map_err(|error| Error::io(path, &error))?;
-    Ok(text.split(|byte| *byte == b'\n').filter_map(mountinfo::mount).collect())
+fn mounts(path: &Path, mut each: impl FnMut(Mount)) -> Result<(), Error> {
+    let mut buffer = vec![0; BUFFER];
+    let take = |line: &[u8]| mountinfo::mount(line).into_iter().for_each(&mut each);
+    read::lines(path, MOUNTS, &mut buffer, take).map_err(|error| Error::io(path, &error))
 }
 
 #[cfg(test)]
@@ -143,14 +146,17 @@ mod tests {
     #[test]
     fn this_process_shows_itself() {
         let (proc, own) = (ProcFs::default(), std::process::id());
-        assert!(proc.pids().unwrap().contains(&own));
+        assert!(proc.pids().unwrap().any(|pid| pid == own));
         assert_eq!(proc.instance(own), proc.instance(own));
         assert!(proc.instance(own).is_some() && proc.network(own).is_some());
         assert!(proc.stat(own).unwrap().started > 0);
         assert_eq!(proc.stat(own).unwrap().parent, std::os::unix::process::parent_id());
         assert_eq!(proc.numbers(own).unwrap().first(), Some(&own));
         assert!(proc.containers(own).is_ok() && proc.tcp_counters(own).is_ok());
-        assert_eq!(proc.mounts(own).unwrap(), proc.own_mounts().unwrap());
+        let [mut seen, mut own_seen] = [vec![], vec![]];
+        proc.mounts(own, |mount| seen.push(mount)).unwrap();
+        proc.own_mounts(|mount| own_seen.push(mount)).unwrap();
+        assert!(seen == own_seen && !seen.is_empty());
         proc.connections(own, |_| ()).unwrap();
     }
 
@@ -196,6 +202,6 @@ mod tests {
         std::os::unix::fs::symlink("/dev/zero", root.path().join("7/mountinfo")).unwrap();
         let proc = ProcFs::at(root.path());
         assert!(proc.containers(7).unwrap_err().to_string().contains("more than"));
-        assert!(proc.mounts(7).unwrap_err().to_string().contains("more than"));
+        assert!(proc.mounts(7, |_| ()).unwrap_err().to_string().contains("more than"));
     }
 }

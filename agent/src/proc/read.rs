@@ -9,28 +9,35 @@ pub(super) fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     File::open(path)?.take(limit + 1).read_to_end(&mut content)?;
     if content.len() as u64 > limit {
-        return Err(io::Error::other(format!("it has more than {limit} bytes")));
+        return Err(too_long(limit));
     }
     Ok(content)
 }
 
-/// Calls `each` with each line of the file, as far as `limit` bytes go. Memory is bounded by
-/// `buffer`; a longer line is left out.
+/// Calls `each` with each line of the file. Memory is bounded by `buffer`; a longer line is left
+/// out. More than `limit` bytes are an error, once the lines before that were handed over.
 pub(super) fn lines(
     path: &Path,
     limit: u64,
     buffer: &mut [u8],
     mut each: impl FnMut(&[u8]),
 ) -> io::Result<()> {
-    let (mut file, mut filled) = (File::open(path)?.take(limit), 0);
+    let (mut file, mut filled) = (File::open(path)?.take(limit + 1), 0);
     loop {
         let read = file.read(&mut buffer[filled..])?;
+        if file.limit() == 0 {
+            return Err(too_long(limit));
+        }
         if read == 0 {
             each(&buffer[..filled]);
             return Ok(());
         }
         filled = keep_rest(buffer, filled + read, &mut each);
     }
+}
+
+fn too_long(limit: u64) -> io::Error {
+    io::Error::other(format!("it has more than {limit} bytes"))
 }
 
 /// Hands over the complete lines and moves the rest to the front. Returns its length.
@@ -53,14 +60,11 @@ mod tests {
         file
     }
 
-    fn lines_of(content: &[u8], limit: u64) -> Vec<String> {
+    fn lines_of(content: &[u8], limit: u64) -> io::Result<Vec<String>> {
         let (file, mut found) = (file(content), Vec::new());
         let mut buffer = [0; 8];
-        lines(file.path(), limit, &mut buffer, |line| {
-            found.push(String::from_utf8_lossy(line).into_owned());
-        })
-        .unwrap();
-        found
+        let each = |line: &[u8]| found.push(String::from_utf8_lossy(line).into_owned());
+        lines(file.path(), limit, &mut buffer, each).map(|()| found)
     }
 
     #[test]
@@ -72,15 +76,28 @@ mod tests {
 
     #[test]
     fn lines_are_read_with_a_small_buffer() {
-        assert_eq!(lines_of(b"a\nbcd\nefghi\n", 100), ["a", "bcd", "efghi", ""]);
-        assert_eq!(lines_of(b"a\nend", 100), ["a", "end"]);
-        assert_eq!(lines_of(b"", 100), [""]);
-        assert_eq!(lines_of(b"a\nb\nc\n", 4), ["a", "b", ""]);
+        let table: [(&[u8], &[&str]); 3] = [
+            (b"a\nbcd\nefghi\n", &["a", "bcd", "efghi", ""]),
+            (b"a\nend", &["a", "end"]),
+            (b"", &[""]),
+        ];
+        for (content, expected) in table {
+            assert_eq!(lines_of(content, 100).unwrap(), expected);
+            assert_eq!(lines_of(content, content.len() as u64).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_list_is_not_taken_for_all_of_it() {
+        for limit in [0, 4, 5] {
+            let error = lines_of(b"a\nb\nc\n", limit).unwrap_err().to_string();
+            assert_eq!(error, format!("it has more than {limit} bytes"));
+        }
     }
 
     #[test]
     fn a_line_that_does_not_fit_is_left_out() {
-        let found = lines_of(b"a\n0123456789abcdefghijklmno\nb\n", 100);
+        let found = lines_of(b"a\n0123456789abcdefghijklmno\nb\n", 100).unwrap();
         assert!(found.contains(&"b".to_owned()) && found.iter().all(|line| line.len() < 8));
     }
 }

@@ -37,6 +37,8 @@ pub enum Unknown {
     Opens,
     /// Which process opens them.
     Processes,
+    /// How every container has it mounted: whether that shows the current tokens.
+    Mounts,
 }
 
 /// The tokens that the agent does not track, and the volumes of which it does not know the readers.

@@ -80,6 +80,9 @@ fn unwatched(node: &str, unknown: Unknown, pods: &[(PodRef, usize)]) -> (String,
             unread(node, "which process opens the tokens", &of),
             ["unattributed", "unattributed_pods", "unattributed_first"],
         ),
+        Unknown::Mounts => {
+            (uninspected(node, &of), ["uninspected", "uninspected_pods", "uninspected_first"])
+        }
     };
     let evidence = Attributes::new()
         .with(all, volumes)
@@ -92,6 +95,15 @@ fn unnoticed(node: &str, volumes: &str) -> String {
     format!(
         "Pods on node {} have more projected volumes than an agent watches of one pod. It sees a \
          change of the tokens in {volumes}, only when it rescans everything.",
+        shown(node)
+    )
+}
+
+fn uninspected(node: &str, volumes: &str) -> String {
+    format!(
+        "Pods on node {} have more projected volumes, containers or mounts than their share of \
+         those that an agent looks at. It does not see whether every container has the current \
+         tokens in {volumes}.",
         shown(node)
     )
 }
@@ -180,6 +192,20 @@ mod tests {
              a change of the tokens in 12 volumes of pod shop/hog, which has most of them, only \
              when it rescans everything. It reads and judges these tokens nevertheless."
         );
+    }
+
+    #[test]
+    fn volumes_that_are_not_looked_at_in_every_container_are_stated() {
+        let parts = beyond("n", &only(Unknown::Mounts, vec![(named("hog"), 3)]));
+        let [(summary, evidence)] = parts.as_slice() else { panic!("{parts:?}") };
+        assert_eq!(
+            summary,
+            "Pods on node n have more projected volumes, containers or mounts than their share of \
+             those that an agent looks at. It does not see whether every container has the \
+             current tokens in 3 volumes of pod shop/hog, which has most of them. It reads and \
+             judges these tokens nevertheless."
+        );
+        assert_eq!(evidence.get("uninspected"), Some(&3_usize.into()));
     }
 
     #[test]

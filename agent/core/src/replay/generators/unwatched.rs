@@ -9,7 +9,7 @@ use crate::world::observation::{BlindSpot, Unknown, Unwatched, UnwatchedPod};
 pub(super) fn unwatched() -> impl Strategy<Value = Unwatched> {
     let pod = (name("uid"), 1_usize..3_000)
         .prop_map(|(pod_uid, volumes)| UnwatchedPod { pod_uid, volumes });
-    let unknown = vec![Unknown::Changes, Unknown::Opens, Unknown::Processes];
+    let unknown = vec![Unknown::Changes, Unknown::Opens, Unknown::Processes, Unknown::Mounts];
     (proptest::sample::select(unknown), vec(pod, 0..3))
         .prop_map(|(unknown, pods)| Unwatched { unknown, pods })
 }

@@ -78,6 +78,7 @@ fn crowded(out: &mut String, status: &Status) {
             Unknown::Changes => "not watched, and only rescanned",
             Unknown::Opens => "not watched for readers",
             Unknown::Processes => "not watched for which process reads them",
+            Unknown::Mounts => "not looked at in every container",
         };
         beyond(out, pods, "volume", what);
     }

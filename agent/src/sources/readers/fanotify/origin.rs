@@ -54,7 +54,7 @@ impl Origins {
         let first = match proc.numbers(oldest).as_deref() {
             Ok(numbers) if is_first(numbers) => Some(oldest),
             Ok([_]) => None, // of the node's namespace
-            Ok(_) | Err(_) => proc.pids().ok()?.into_iter().find(|pid| is_first_of(proc, *pid, id)),
+            Ok(_) | Err(_) => proc.pids().ok()?.find(|pid| is_first_of(proc, *pid, id)),
         };
         if self.firsts.len() >= MAX_CONTAINERS {
             self.firsts.clear();

@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 
 use tokenwatch_core::base::time::{Delta, Reading};
-use tokenwatch_core::world::observation::Observation;
+use tokenwatch_core::world::observation::{Observation, Unknown};
 use tokenwatch_core::world::readers::{Connected, ContainersSeen, RunningContainer};
 
 use super::ProcessesConfig;
 use super::connections::{Connections, Looked, stamp};
 use super::containers::{Firsts, Mounts, firsts, running};
-use super::table::Table;
-use super::volumes::Volumes;
+use super::table::{MAX_PROCESSES, Table};
+use super::volumes::{Volumes, tmpfs_of};
 use crate::proc::{Error, ProcFs};
 use crate::sources::health::{Health, Source};
+use crate::sources::left_out::LeftOut;
 
 /// What the looks have found so far.
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub struct Looker {
     mounts: Mounts,
     connections: Connections,
     reported: BTreeMap<String, ContainersSeen>,
+    left_out: LeftOut,
     health: Health,
 }
 
@@ -39,6 +41,7 @@ impl Looker {
             mounts: Mounts::default(),
             connections: Connections::new(verifiers),
             reported: BTreeMap::new(),
+            left_out: LeftOut::of(Unknown::Mounts),
             health: Health::new(Source::Processes),
         }
     }
@@ -53,7 +56,7 @@ impl Looker {
     pub fn look(&mut self, now: Reading, ahead: Delta) -> Vec<Observation> {
         let looked = self.read(ahead).map(|()| self.report(now));
         let degraded = match &looked {
-            Ok(_) => denied(self.table.denied()),
+            Ok(_) => degraded(&self.table),
             Err(error) => Some(format!("{error}; the agent does not see the pods' processes")),
         };
         let health = self.health.update(degraded);
@@ -63,9 +66,7 @@ impl Looker {
     fn read(&mut self, ahead: Delta) -> Result<(), Error> {
         self.read_volumes()?;
         self.table.update(&self.proc, &self.volumes, ahead)?;
-        let pods = firsts(self.table.members());
-        let all = pods.values().flatten().map(|(id, first)| (*id, *first));
-        self.mounts.update(&self.proc, all);
+        self.mounts.update(&self.proc, &firsts(self.table.members()));
         if self.mounts.has_unknown(&self.volumes) {
             // kubelet may have mounted it since the agent's own mounts were read.
             self.read_volumes()?;
@@ -76,7 +77,7 @@ impl Looker {
     /// The agent does not report itself: in a cgroup namespace of its own, the kernel shows nobody
     /// which container it is in.
     fn read_volumes(&mut self) -> Result<(), Error> {
-        let mounts = self.proc.own_mounts()?;
+        let mounts = tmpfs_of(|each| self.proc.own_mounts(each))?;
         self.volumes.update(&mounts);
         if self.is_in_container {
             self.volumes.leave_out_own(&mounts);
@@ -100,15 +101,27 @@ impl Looker {
             news.extend(seen.clone().filter(|seen| is_news(seen, before.as_ref())));
             self.reported.extend(seen.or(before).map(|seen| (uid.to_owned(), seen)));
         }
-        news.into_iter().map(Observation::Containers).collect()
+        let unseen = |uid| std::iter::repeat_n(uid, self.unseen(uid, pods.get(uid)));
+        let unseen: Vec<&str> = self.volumes.pods().into_iter().flat_map(unseen).collect();
+        let left_out = self.left_out.update(now.monotonic, unseen.into_iter());
+        news.into_iter().map(Observation::Containers).chain(left_out).collect()
+    }
+
+    /// How many volumes of the pod a container may have mounted that is left out, or in a mount
+    /// that is.
+    fn unseen(&self, uid: &str, firsts: Option<&Firsts<'_>>) -> usize {
+        let are_more = firsts.is_some_and(|firsts| self.mounts.are_more(firsts));
+        let followed = if are_more { self.volumes.count(uid) } else { 0 };
+        self.volumes.left_out(uid) + followed
     }
 
     /// The containers of a pod; none where the list may be incomplete.
     fn seen(&self, uid: &str, firsts: Option<&Firsts<'_>>) -> Option<Vec<RunningContainer>> {
-        let none = Firsts::new();
+        let none = Firsts::default();
         let running = running(uid, firsts.unwrap_or(&none), &self.mounts, &self.volumes)?;
-        // A process that the agent must not read may be of any pod.
-        (!running.is_empty() || self.table.denied() == 0).then_some(running)
+        // A process that the agent does not read may be of any pod.
+        let is_all = self.table.denied() == 0 && self.table.left_out() == 0;
+        (!running.is_empty() || is_all).then_some(running)
     }
 }
 
@@ -122,12 +135,14 @@ fn is_news(seen: &ContainersSeen, before: Option<&ContainersSeen>) -> bool {
 /// Each pod with its first process: that one has the pod's network, whatever a container made for
 /// itself.
 fn looked<'a>(pods: &BTreeMap<&'a str, Firsts<'a>>, volumes: &Volumes) -> Vec<Looked<'a>> {
-    let first = |firsts: &Firsts<'a>| {
-        let first = firsts.values().min_by_key(|first| (first.stat.started, first.pid));
-        first.map(|first| first.pid)
-    };
-    let pods = pods.iter().filter_map(|(uid, firsts)| Some((*uid, first(firsts)?)));
+    let pods = pods.iter().filter_map(|(uid, firsts)| Some((*uid, firsts.first()?.pid)));
     pods.map(|(uid, pid)| Looked { uid, pid, written: stamp(volumes.points(uid)) }).collect()
+}
+
+fn degraded(table: &Table) -> Option<String> {
+    let reasons: Vec<String> =
+        denied(table.denied()).into_iter().chain(left_out(table.left_out())).collect();
+    (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 
 fn denied(processes: usize) -> Option<String> {
@@ -135,6 +150,15 @@ fn denied(processes: usize) -> Option<String> {
         format!(
             "the kernel does not let the agent read the cgroups of {processes} processes (SELinux, \
              or /proc is mounted with hidepid); the agent does not see which containers they are in"
+        )
+    })
+}
+
+fn left_out(processes: usize) -> Option<String> {
+    (processes > 0).then(|| {
+        format!(
+            "the node has more processes than the {MAX_PROCESSES} that the agent looks at; it does \
+             not see a container of which all are among the other {processes}"
         )
     })
 }

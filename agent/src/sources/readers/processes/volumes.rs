@@ -5,14 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
+use tokenwatch_core::base::shares::{Tenant, fitting};
 use tokenwatch_core::world::readers::MountKind;
 use tokenwatch_core::world::tokens;
 
 use crate::discovery::roots::PROJECTED;
-use crate::proc::{Device, Mount};
+use crate::proc::{Device, Error, Mount};
 use crate::sources::names;
 
-/// Volumes that are followed: more than the core keeps tokens.
+/// Volumes that are followed: more than the core keeps tokens. Where there are more, the pod that
+/// has most loses of its own.
 const MAX_VOLUMES: usize = 16_384;
 /// Looks for which the devices of a pod without a volume are kept: some two minutes.
 const MAX_ABSENT: u32 = 24;
@@ -50,6 +52,8 @@ pub(super) struct Volumes {
     mounted: BTreeSet<Device>,
     /// Where the agent sees each volume.
     points: BTreeMap<VolumeId, PathBuf>,
+    /// How many volumes of a pod are not followed, by its UID.
+    left_out: BTreeMap<String, usize>,
 }
 
 impl Volumes {
@@ -57,7 +61,7 @@ impl Volumes {
     pub(super) fn update(&mut self, mounts: &[Mount]) {
         let whole = mounts.iter().filter(|mount| mount.root == Path::new("/"));
         let volumes = whole.filter_map(|mount| Some((mount, volume_at(&mount.point)?)));
-        let volumes: Vec<(&Mount, VolumeId)> = volumes.take(MAX_VOLUMES).collect();
+        let volumes = self.fitting(volumes.collect());
         self.mounted = mounts.iter().map(|mount| mount.device).collect();
         self.points = volumes.iter().map(|(mount, id)| (id.clone(), mount.point.clone())).collect();
         let bound = mounts.iter().filter_map(|one| Some((one.device, subpath_at(&one.point)?)));
@@ -68,6 +72,37 @@ impl Volumes {
             volumes.into_iter().map(|(mount, id)| (id, mount.device)).collect();
         self.current = last.into_iter().map(|(id, device)| (device, id)).collect();
         self.forget_pods();
+    }
+
+    /// Those for which there is room.
+    fn fitting<'a>(&mut self, found: Vec<(&'a Mount, VolumeId)>) -> Vec<(&'a Mount, VolumeId)> {
+        self.left_out.clear();
+        if found.len() <= MAX_VOLUMES {
+            return found;
+        }
+        // The source does not know the namespace.
+        let tenant = |id: &VolumeId| Tenant { namespace: None, pod: Some(id.pod_uid.clone()) };
+        let items: Vec<_> = found.iter().map(|(_, id)| (tenant(id), 1)).collect();
+        let mut fits = fitting(MAX_VOLUMES, &items).into_iter();
+        let mut kept = found;
+        kept.retain(|(_, id)| {
+            let has_room = fits.next().unwrap_or_default();
+            if !has_room {
+                *self.left_out.entry(id.pod_uid.clone()).or_default() += 1;
+            }
+            has_room
+        });
+        kept
+    }
+
+    /// How many volumes of the pod are not followed.
+    pub(super) fn left_out(&self, pod_uid: &str) -> usize {
+        self.left_out.get(pod_uid).copied().unwrap_or_default()
+    }
+
+    /// How many of its volumes are followed.
+    pub(super) fn count(&self, pod_uid: &str) -> usize {
+        self.of_pod(pod_uid).count()
     }
 
     /// What a device was is known while its pod has a volume, and for some looks longer: kubelet
@@ -174,6 +209,16 @@ impl Volumes {
     pub(super) fn is_unknown(&self, mount: &Mount) -> bool {
         mount.is_read_only && !self.mounted.contains(&mount.device)
     }
+}
+
+/// The mounts of tmpfs among those that `read` hands over: a projected volume is one. What else a
+/// machine has mounted says nothing, and is much.
+pub(super) fn tmpfs_of(
+    read: impl FnOnce(&mut dyn FnMut(Mount)) -> Result<(), Error>,
+) -> Result<Vec<Mount>, Error> {
+    let mut found = Vec::new();
+    read(&mut |mount| found.extend(Some(mount).filter(|mount| mount.is_tmpfs)))?;
+    Ok(found)
 }
 
 /// Whether a mount in a container may be of a projected volume: kubelet makes them tmpfs.

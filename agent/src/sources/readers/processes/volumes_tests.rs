@@ -141,6 +141,23 @@ fn volumes_whose_names_differ_in_a_byte_stay_two() {
 }
 
 #[test]
+fn a_pod_with_any_number_of_volumes_takes_no_room_of_others() {
+    for is_first in [true, false] {
+        let hog = (100..20_100).map(|minor| mount(minor, "/", &on_host(OTHER, &minor.to_string())));
+        let few = mounts(&[(7, POD, "tokens"), (8, POD, "vault")]);
+        let all: Vec<Mount> =
+            if is_first { hog.chain(few).collect() } else { few.into_iter().chain(hog).collect() };
+        let mut volumes = Volumes::default();
+        volumes.update(&all);
+        assert_eq!((volumes.count(POD), volumes.left_out(POD)), (2, 0), "{is_first}");
+        let (followed, left_out) = (volumes.count(OTHER), volumes.left_out(OTHER));
+        assert_eq!((followed, left_out), (MAX_VOLUMES - 2, 20_002 - MAX_VOLUMES), "{is_first}");
+        volumes.update(&all[..MAX_VOLUMES]);
+        assert_eq!(volumes.left_out(OTHER), 0);
+    }
+}
+
+#[test]
 fn a_volume_that_kubelet_mounts_again_after_a_look_is_frozen_in_the_container() {
     let mut volumes = volumes(&[(7, POD, "tokens")]);
     volumes.update(&[]);
