@@ -9,11 +9,10 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::access::{ACCOUNT, account, give_token, kubeconfig};
-use crate::bed::{Cluster, Collector, free_udp_port, ntp_server, workdir};
-use crate::faulty::{status_for, token_of};
-use crate::healthy::IMAGE;
+use crate::bed::{Cluster, Collector, IMAGE, free_udp_port, ntp_server, workdir};
 use crate::process::Process;
 use crate::recording::Recording;
+use crate::requests::{status_for, token_of};
 use crate::telemetry::{Alert, Telemetry};
 use crate::wait::{secs, until};
 

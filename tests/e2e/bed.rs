@@ -16,6 +16,9 @@ use crate::run_folder;
 use crate::telemetry::Telemetry;
 use crate::wait::{secs, until};
 
+/// The image that `tests/cluster/up` imports into every cluster.
+pub const IMAGE: &str = "tokenwatch.test/busybox:1";
+
 pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
 }

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use crate::access::{account, kubeconfig};
 use crate::bed::{Cluster, Collector, free_udp_port, ntp_server, workdir};
-use crate::faulty::{status_for, token_of};
 use crate::process::Process;
+use crate::requests::{status_for, token_of};
 use crate::telemetry::Telemetry;
 use crate::wait::{secs, until};
 

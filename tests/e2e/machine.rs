@@ -7,8 +7,7 @@ use std::process::Command;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::bed::{Cluster, script, workdir};
-use crate::healthy::IMAGE;
+use crate::bed::{Cluster, IMAGE, script, workdir};
 use crate::process::{Process, run, text};
 use crate::run_folder::{Run, remove_abandoned};
 use crate::wait::{secs, until};

@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed test panics
 #![allow(clippy::disallowed_methods)] // a test starts programs, measures time and makes folders
 
+mod a_long_time;
 mod access;
 mod api;
 mod bed;
@@ -17,12 +18,8 @@ mod collector_trouble;
 mod controller;
 mod deployed;
 mod deployment;
-mod evicted;
-mod faulty;
 mod gateway;
-mod healthy;
 mod in_the_guest;
-mod incidents;
 mod installed;
 mod machine;
 mod operator;
@@ -33,6 +30,7 @@ mod process;
 mod prometheus;
 mod readers;
 mod recording;
+mod requests;
 mod run_folder;
 mod steps;
 mod telemetry;

@@ -1,7 +1,7 @@
 //! The service account of a running Deployment is deleted, or deleted and created again.
 
 use super::scene::{ACCEPTED, Pod, REFUSED, Scene, deployment, now};
-use crate::faulty::token_of;
+use crate::requests::token_of;
 use crate::wait::secs;
 
 const CODE: &str = "token.subject_replaced";

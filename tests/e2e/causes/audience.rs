@@ -1,7 +1,7 @@
 //! A token for another audience where clients of the API server look for theirs.
 
 use super::scene::{ACCEPTED, Pod, REFUSED, Scene, deployment, token};
-use crate::faulty::token_of;
+use crate::requests::token_of;
 use crate::wait::secs;
 
 const CODE: &str = "token.audience_unknown";

@@ -5,7 +5,7 @@ use super::beside::{first, kubelet_asks, start};
 use super::denied::with_old_tokens;
 use super::scene::{ACCEPTED, Scene, deployment, token};
 use crate::bed::Cluster;
-use crate::faulty::token_of;
+use crate::requests::token_of;
 use crate::wait::secs;
 
 const LATE: &str = "token.rotation_late";

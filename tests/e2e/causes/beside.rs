@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::bed::Cluster;
-use crate::faulty::status_at;
 use crate::process::run;
+use crate::requests::status_at;
 use crate::wait::{secs, until};
 
 /// Starts one with the command line of the first, changed by `change`. Returns its address.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::scene::{ACCEPTED, Scene, deployment, pod_of, token};
 use crate::bed::Cluster;
-use crate::faulty::token_of;
+use crate::requests::token_of;
 use crate::wait::secs;
 
 /// The age of the token when its pod starts, in seconds: it is due after 20 s at the earliest, in

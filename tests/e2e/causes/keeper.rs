@@ -2,7 +2,7 @@
 //! it by its owner.
 
 use super::scene::{ACCEPTED, Pod, Scene, deployment, token};
-use crate::faulty::token_of;
+use crate::requests::token_of;
 use crate::wait::secs;
 
 const CODE: &str = "token.reader_stale";

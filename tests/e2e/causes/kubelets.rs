@@ -8,7 +8,7 @@ use super::claimed::LEARNS;
 use super::denied::with_old_tokens;
 use super::scene::{ACCEPTED, Scene, deployment, now, token};
 use crate::bed::Cluster;
-use crate::faulty::token_of;
+use crate::requests::token_of;
 use crate::telemetry::Alert;
 use crate::wait::secs;
 

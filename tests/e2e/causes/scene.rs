@@ -14,10 +14,10 @@ use crate::bed::{
     Cluster, Collector, free_tcp_port, free_udp_port, json, ntp_server, tokenwatch, workdir,
 };
 use crate::deployment::programs_for;
-use crate::faulty::{asking, status_for};
 use crate::installed::page_at;
 use crate::process::{Process, run, text};
 use crate::recording::Recording;
+use crate::requests::{asking, status_for};
 use crate::telemetry::{Alert, Telemetry};
 use crate::wait::{secs, until};
 

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::scene::{ACCEPTED, Pod, REFUSED, Scene, deployment};
-use crate::faulty::token_of;
+use crate::requests::token_of;
 
 /// Its token is in the Secret `holder`, and bound to the Secret `seal`.
 pub fn pod(scene: &Scene) -> Pod {

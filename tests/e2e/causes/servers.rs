@@ -8,8 +8,8 @@ use super::balancer;
 use super::beside::{certificate, first, kubelet_asks, start};
 use super::scene::{ACCEPTED, REFUSED, Scene, deployment, pod_of};
 use crate::bed::Cluster;
-use crate::faulty::{status_at, token_of};
 use crate::process::run;
+use crate::requests::{status_at, token_of};
 use crate::telemetry::Alert;
 use crate::wait::secs;
 

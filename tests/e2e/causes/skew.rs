@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::denied::with_old_tokens;
 use super::scene::{ACCEPTED, Pod, REFUSED, Scene, deployment, is_of, now, token};
 use crate::bed::Cluster;
-use crate::faulty::token_of;
+use crate::requests::token_of;
 use crate::telemetry::Alert;
 use crate::wait::{secs, until};
 

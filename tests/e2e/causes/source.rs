@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use super::scene::{ACCEPTED, Pod, Scene, deployment};
-use crate::faulty::token_of;
+use crate::requests::token_of;
 use crate::wait::secs;
 
 const CODE: &str = "token.rotation_stalled";

@@ -6,12 +6,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use crate::bed::{Cluster, Scene, json, repository, tokenwatch};
+use crate::bed::{Cluster, IMAGE, Scene, json, repository, tokenwatch};
 use crate::telemetry::{Span, Telemetry};
 use crate::wait::{secs, until};
 
-/// The image that `tests/cluster/up` imports into every cluster.
-pub const IMAGE: &str = "tokenwatch.test/busybox:1";
 /// Long enough for a 600 s token to rotate twice.
 const HEALTHY: Duration = Duration::from_mins(20);
 

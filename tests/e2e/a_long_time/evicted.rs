@@ -11,13 +11,12 @@ use serde_json::Value;
 
 use crate::access::{account, kubeconfig};
 use crate::bed::{
-    Cluster, Collector, free_tcp_port, free_udp_port, json, ntp_server, tokenwatch, workdir,
+    Cluster, Collector, IMAGE, free_tcp_port, free_udp_port, json, ntp_server, tokenwatch, workdir,
 };
-use crate::faulty::{status_for, token_of};
-use crate::healthy::IMAGE;
 use crate::installed::page_at;
 use crate::process::Process;
 use crate::recording::Recording;
+use crate::requests::{status_for, token_of};
 use crate::telemetry::{Alert, Telemetry};
 use crate::wait::{secs, until};
 

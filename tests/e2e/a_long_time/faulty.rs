@@ -1,10 +1,8 @@
 //! Scenarios 2 and 3: a kubelet that cannot reach its API server, and an API server whose clock is
 //! ahead.
 
-use std::process::Command;
-
-use crate::bed::{Cluster, Scene, json, tokenwatch};
-use crate::process::{run, text};
+use crate::bed::{Cluster, IMAGE, Scene, json, tokenwatch};
+use crate::requests::{status_for, token_of};
 use crate::telemetry::Telemetry;
 use crate::wait::{secs, until};
 
@@ -23,50 +21,9 @@ fn pod(name: &str, expiration: Option<u32>) -> String {
         "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  \
          automountServiceAccountToken: {automount}\n  terminationGracePeriodSeconds: 1\n  \
          tolerations: [{{operator: Exists}}]\n  containers:\n    - name: main\n      \
-         image: {}\n      imagePullPolicy: Never\n      command: [sh, -c, \
-         \"trap exit TERM; while :; do sleep 3600 & wait $!; done\"]{token}\n",
-        crate::healthy::IMAGE
+         image: {IMAGE}\n      imagePullPolicy: Never\n      command: [sh, -c, \
+         \"trap exit TERM; while :; do sleep 3600 & wait $!; done\"]{token}\n"
     )
-}
-
-/// The HTTP status with which the API server answers a request with this token.
-pub fn status_for(cluster: &Cluster, token: &str) -> String {
-    text(&run(&mut asking(cluster, token)).stdout)
-}
-
-/// The request whose answer has that status. It fails if the API server does not answer.
-pub fn asking(cluster: &Cluster, token: &str) -> Command {
-    asking_at(cluster.get("APISERVER"), token)
-}
-
-/// The HTTP status with which the API server at this address answers a request with this token.
-pub fn status_at(server: &str, token: &str) -> String {
-    text(&asking_at(server, token).output().unwrap().stdout)
-}
-
-fn asking_at(server: &str, token: &str) -> Command {
-    let url = format!("{server}/api/v1/namespaces/default/pods");
-    let mut command = Command::new("curl");
-    command.args([
-        "-sk",
-        "-o",
-        "/dev/null",
-        "-w",
-        "%{http_code}",
-        "-H",
-        &format!("Authorization: Bearer {token}"),
-        &url,
-    ]);
-    command
-}
-
-pub fn token_of(cluster: &Cluster, uid: &str) -> String {
-    let volumes =
-        cluster.kubelet_root().join("pods").join(uid).join("volumes/kubernetes.io~projected");
-    until("a token on the node", secs(60), || {
-        let volume = std::fs::read_dir(&volumes).ok()?.flatten().next()?.path();
-        std::fs::read_to_string(volume.join("token")).ok()
-    })
 }
 
 #[test]

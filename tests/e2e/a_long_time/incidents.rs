@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::bed::repository;
-use crate::faulty::{asking, status_for, token_of};
 use crate::installed::{Scene, page_at, sample};
 use crate::process::{run, text};
+use crate::requests::{asking, status_for, token_of};
 use crate::telemetry::Alert;
 use crate::wait::{secs, until};
 use crate::watches::Limited;
