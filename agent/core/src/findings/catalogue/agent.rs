@@ -5,9 +5,10 @@ use super::Entry;
 pub(super) const AGENT_BLIND: Entry = Entry {
     meaning: "kubelet has volumes, or a whole root directory, that this agent cannot see into, or \
             a read of them does not return, or a pod has more files that look like tokens, or \
-            more volumes and directories with tokens, than its share of what an agent follows. \
-            The agent does not watch the tokens there; of volumes beyond the share of watches it \
-            reads and judges the tokens, and does not see who opens them.",
+            more volumes, directories with tokens, containers or mounts, than its share of what an \
+            agent follows. The agent does not watch the tokens there; of volumes beyond the other \
+            shares it reads and judges the tokens, and does not see who opens them, or whether \
+            every container has the current ones.",
     found_by: "For ten seconds, the agent cannot see into a pod's projected volume, or cannot \
             list the pods of a kubelet root. Either the volume is empty for the agent although \
             kubelet has set it up, or the agent may not enter it. Or a read has not returned for \
@@ -15,7 +16,8 @@ pub(super) const AGENT_BLIND: Entry = Entry {
             replaced them. Or the files that look like tokens are more than 2,048, or fewer large \
             ones: the agent leaves out those of the pod that has most, so that no other pod loses \
             any. In the same way it leaves out volumes where their directories need more than \
-            8,192 inotify watches, or 16,384 marks of fanotify. A watch that the kernel refuses \
+            8,192 inotify watches, or 16,384 marks of fanotify. Of one pod it looks at 64 \
+            containers, and at some 100 mounts of tmpfs in these. A watch that the kernel refuses \
             accuses no pod.",
     severity: "warning",
     action: "Mount the kubelet directory into the agent with mountPropagation: HostToContainer. \

@@ -95,11 +95,6 @@ impl Room {
         )
     }
 
-    /// Whether volumes are left out.
-    pub(super) fn is_crowded(&self) -> bool {
-        !self.left_out.is_empty()
-    }
-
     /// What does not work, if volumes are left out. The finding names their pods.
     pub(super) fn degraded(&self) -> Option<String> {
         let count = self.left_out.len();

@@ -54,6 +54,8 @@ pub(super) struct Worker {
     by_path: BTreeMap<PathBuf, VolumeId>,
     next: VolumeId,
     room: Room,
+    /// Watches were reported as lacking.
+    is_lacking: bool,
     pace: Pace,
     buffer: Box<[u8]>,
     out: Outbox,
@@ -103,6 +105,7 @@ impl Worker {
             by_path: BTreeMap::new(),
             next: 0,
             room: Room::of_kernel(ProcFs::default().inotify_watches()),
+            is_lacking: false,
             pace: Pace::new(now()),
             buffer: watches::buffer(),
             out: Outbox { observations, waiting: Vec::new(), syncs: Vec::new(), health, openers },
@@ -302,6 +305,7 @@ impl Worker {
         self.own.end();
         self.pace.read(now);
         self.pace.retry_at(now);
+        self.is_lacking = false;
         self.report_health(Some(format!("{why}; the agent sets all watches again")));
     }
 
@@ -318,11 +322,11 @@ impl Worker {
                 None => self.forget(&path),
             }
         }
-        let was_crowded = self.room.is_crowded();
         self.share();
         changed.extend(self.volumes.keys().filter(|id| self.room.has_freed(**id)));
         self.set_watches(|volume| changed.contains(&volume.id()));
-        if was_crowded && !self.room.is_crowded() {
+        // The next attempt reports what is lacking by then. It may have been the last one.
+        if self.is_lacking && self.lacking().is_none() {
             self.report_watches();
         }
     }
@@ -434,13 +438,20 @@ impl Worker {
     }
 
     fn report_watches(&mut self) {
+        let lacking = self.lacking();
+        self.is_lacking = lacking.is_some();
+        self.report_health(lacking);
+    }
+
+    /// What is not watched, and why.
+    fn lacking(&self) -> Option<String> {
         let failed = self.volumes.values().filter(|volume| !self.room.leaves_out(volume.id()));
         let failed: Vec<&str> = failed.filter_map(|volume| volume.unseen()).collect();
         let volumes = count_of(failed.len(), "volume");
         let degraded =
             failed.first().map(|why| format!("{why}; the agent cannot see who reads {volumes}"));
         let degraded: Vec<String> = degraded.into_iter().chain(self.room.degraded()).collect();
-        self.report_health((!degraded.is_empty()).then(|| degraded.join("; ")));
+        (!degraded.is_empty()).then(|| degraded.join("; "))
     }
 
     fn report_health(&mut self, degraded: Option<String>) {
@@ -469,3 +480,7 @@ fn readable(descriptors: [Option<BorrowedFd<'_>>; 3], timeout: PollTimeout) -> b
     let _ = poll(&mut polled, timeout); // an error: a signal came, and the turn is an idle one
     first == 1 && polled.first().and_then(PollFd::any).unwrap_or_default()
 }
+
+#[cfg(test)]
+#[path = "worker_tests.rs"]
+mod tests;

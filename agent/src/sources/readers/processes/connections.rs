@@ -68,6 +68,8 @@ struct Pod {
     written: Stamp,
     /// At the last reading; none before the first.
     read: Option<(Monotonic, TcpCounters)>,
+    /// The last attempt to read it, if that failed. The list may be too long, and so in each look.
+    failed: Option<Monotonic>,
     ends: BTreeSet<Ends>,
     established: u32,
     /// It was not read since its volumes were last written: what is new after that reading was
@@ -200,15 +202,17 @@ impl Pod {
     }
 
     /// None if nothing can have changed since the last reading. A list that later ones are compared
-    /// with comes first, and one that is only old comes last.
+    /// with comes first, and one that is only old or that could not be read comes last.
     fn urgency(&self, counters: TcpCounters, now: Monotonic) -> Option<Urgency> {
-        let Some((at, before)) = self.read else { return Some((false, false, None)) };
+        let failed = self.failed.is_some();
+        let Some((at, before)) = self.read else { return Some((failed, failed, None)) };
         let age = if self.established > 0 { now - at } else { Delta::ZERO };
         let may_have_ended = self.established > 0 && counters.established != before.established;
         let has_changed = counters.opened != before.opened || may_have_ended;
         let is_first = self.is_first || age >= OVERDUE;
         let is_due = is_first || has_changed || age >= OLD;
-        is_due.then_some((!is_first, self.is_proven || !has_changed, Some(at)))
+        let is_late = self.is_proven || !has_changed || failed;
+        is_due.then_some((!is_first || failed, is_late, Some(at)))
     }
 
     /// Only where it has the connections of the last list, and had no others since.
@@ -239,7 +243,10 @@ impl Pod {
                 ends.insert((found.local, found.remote));
             }
         };
-        proc.connections(pid, take).ok()?;
+        self.failed = proc.connections(pid, take).is_err().then_some(at.0);
+        if self.failed.is_some() {
+            return None;
+        }
         let is_new = ends.difference(&self.ends).next().is_some();
         let before = self.read.filter(|_| is_new).map(|(before, _)| before);
         self.is_proven |= before.is_some() && !self.is_first;

@@ -233,13 +233,16 @@ fn the_most_urgent_pods_are_read_first() {
         ("lately", read(985, false, false)),
         ("proven", read(600, false, true)),
         ("resting", read(900, false, true)),
+        ("too long", Pod { failed: Some(now), ..Pod::default() }),
+        ("too long now", Pod { failed: Some(now), ..read(800, true, false) }),
     ];
     let due = pods.iter().filter(|(_, pod)| !pod.rests(now));
     let mut order: Vec<(Urgency, &str)> =
         due.filter_map(|(name, pod)| Some((pod.urgency(counters, now)?, *name))).collect();
     order.sort_unstable();
     let order: Vec<&str> = order.into_iter().map(|(_, name)| name).collect();
-    assert_eq!(order, ["new", "rotated", "long ago", "lately", "proven"]);
+    let expected = ["new", "rotated", "long ago", "lately", "too long", "proven", "too long now"];
+    assert_eq!(order, expected);
 }
 
 #[test]
