@@ -28,6 +28,7 @@ pub struct KubeletEvidence {
     /// The late tokens that wait for these.
     pub(super) pending: BTreeSet<TokenKey>,
     pub(super) stall: Option<Stall>,
+    pub(super) recovery: Option<Recovery>,
     /// Whether kubelet replaced a token since the last stall began.
     replaces: bool,
 }
@@ -38,6 +39,16 @@ pub(super) struct Stall {
     symptom: KubeletSymptom,
     /// Set once kubelet replaced a token again: when it has had time for all of them.
     recovers_until: Option<Monotonic>,
+}
+
+/// The time after a stall in which kubelet catches up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Recovery {
+    /// When it began.
+    pub(super) at: Wall,
+    /// Tokens that were issued later are none that kubelet has to catch up with.
+    pub(super) since: Wall,
+    pub(super) until: Monotonic,
 }
 
 impl KubeletEvidence {
@@ -80,7 +91,9 @@ impl KubeletEvidence {
 
     /// When the evidence may change by the passing of time alone.
     pub fn next_change(&self) -> Option<Monotonic> {
-        self.stall.as_ref()?.recovers_until
+        let recovery = self.recovery.filter(|_| !self.pending.is_empty());
+        let stall = self.stall.as_ref().and_then(|stall| stall.recovers_until);
+        stall.into_iter().chain(recovery.map(|recovery| recovery.until)).min()
     }
 
     /// Concludes again. `has_own` tells which tokens keep a finding of their own: it reports that
@@ -113,6 +126,7 @@ impl KubeletEvidence {
             })
             .map(|stall| without(stall, has_own))
             .filter(|stall| !stall.symptom.tokens.is_empty());
+        self.recovery = self.recovery(old.as_ref(), world, now, newest);
         let since = old.as_ref().or(self.symptom()).map(|symptom| symptom.since);
         self.replaces = newest.zip(since).is_some_and(|(newest, since)| newest > since);
         let tokens = |symptom: Option<&KubeletSymptom>| {
@@ -148,6 +162,31 @@ impl KubeletEvidence {
         let tokens = tokens.into_iter().chain(joined).filter(is_left).collect();
         let symptom = self.with_severity(KubeletSymptom { sign, since, tokens, severity });
         Some(Stall { symptom, recovers_until })
+    }
+
+    /// The recovery from the stall before, which begins when kubelet replaces or syncs something
+    /// again, and which another stall ends.
+    fn recovery(
+        &self,
+        before: Option<&KubeletSymptom>,
+        world: &World,
+        now: &Reading,
+        newest: Option<Wall>,
+    ) -> Option<Recovery> {
+        if self.stall.as_ref().is_some_and(|stall| stall.recovers_until.is_none()) {
+            return None;
+        }
+        if let Some(known) = self.recovery {
+            return (now.monotonic < known.until).then_some(known);
+        }
+        let KubeletSymptom { sign, since, .. } = before?;
+        let is_over = match sign {
+            StallSign::ReplacesNothing => newest > Some(*since),
+            StallSign::SyncsNothing => world.kubelet.syncs.silent_since().is_none(),
+            StallSign::Fails(_) => false, // it replaced others meanwhile
+        };
+        let until = now.monotonic + world.kubelet.policy().patience();
+        is_over.then_some(Recovery { at: now.wall, since: *since, until })
     }
 
     /// kubelet syncs volumes again. What is late by now may take some time.

@@ -24,10 +24,26 @@ impl KubeletEvidence {
         if self.late.is_empty() && self.pending.is_empty() {
             return Vec::new();
         }
-        let pending = if self.stall.is_some() { BTreeSet::new() } else { self.waiting(world, now) };
-        let pending = pending.into_iter().filter(|key| !is_reported(key)).collect();
+        let mut pending = self.recovering(world, now);
+        if self.stall.is_none() {
+            pending.extend(self.waiting(world, now));
+        }
+        pending.retain(|key| !is_reported(key) && !self.explains(key));
         let before = std::mem::replace(&mut self.pending, pending);
         before.symmetric_difference(&self.pending).cloned().collect()
+    }
+
+    /// The tokens that became late after a stall, and that kubelet could not replace during it.
+    fn recovering(&self, world: &World, now: &Reading) -> BTreeSet<TokenKey> {
+        let recovery = self.recovery.filter(|recovery| now.monotonic < recovery.until);
+        let Some(recovery) = recovery else { return BTreeSet::new() };
+        let waits = |key: &&TokenKey| {
+            generation(world, key).is_some_and(|of| {
+                let is_of_stall = of.claims.issued_at <= recovery.since;
+                is_of_stall && of.deadlines.late >= recovery.at && now.wall < of.deadlines.stalled
+            })
+        };
+        self.late.keys().filter(waits).cloned().collect()
     }
 
     fn waiting(&self, world: &World, now: &Reading) -> BTreeSet<TokenKey> {

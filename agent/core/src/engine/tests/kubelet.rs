@@ -170,6 +170,26 @@ fn when_kubelet_recovers_no_pod_is_accused() {
     assert_eq!(alerts(&last, at(3_780).wall), []);
 }
 
+/// kubelet could as little replace a token that is late only then. It has the same time for it.
+#[test]
+fn a_token_that_is_late_just_after_a_stall_is_no_finding_at_once() {
+    let late = (3_140, AlertEvent::Raised, Code::RotationLate, Severity::Info);
+    for (is_replaced, expected) in [(true, vec![]), (false, vec![late])] {
+        let mut engine = node_since(&[0, 2, 4, 30]);
+        let (kubelet, _) = run_both(&mut engine, 30, 3_020);
+        assert_eq!(kubelet.len(), 1, "{kubelet:?}");
+        for pod in ["p1", "p2", "p3"] {
+            let reports = engine.step(&at(3_020), token(pod, 3_019, 3_600)).reports;
+            assert_eq!(alerts(&reports, at(3_020).wall), []);
+        }
+        assert_eq!(run_both(&mut engine, 3_020, 3_040), (vec![], vec![]), "late at 3,030");
+        if is_replaced {
+            let _ = engine.step(&at(3_050), token("p4", 3_049, 3_600));
+        }
+        assert_eq!(run_both(&mut engine, 3_050, 3_200), (vec![], expected));
+    }
+}
+
 #[test]
 fn a_pod_that_a_healthy_kubelet_does_not_serve_gets_its_own_finding() {
     use AlertEvent::{Cleared, Raised};
