@@ -4,6 +4,9 @@
 //! A token waits until it is stalled, at most: three minutes with the tokens of an hour, and 14 s
 //! with those of ten minutes. It is valid until then. The wait ends as soon as kubelet replaces any
 //! token.
+//!
+//! When kubelet catches up after a stall, a token that becomes late only then waits, too: kubelet
+//! needs no less time for it than for the others.
 
 use std::collections::BTreeSet;
 
