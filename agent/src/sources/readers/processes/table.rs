@@ -9,7 +9,7 @@ use super::volumes::{Volumes, tmpfs_of};
 use crate::proc::{Error, InContainer, Instance, ProcFs, Stat};
 
 /// Processes that are looked at: four times the kernel's default limit of process numbers on small
-/// machines. A look at so many takes more than a second.
+/// machines. At the 15 ms of a look at 1,500, one at so many takes 1.3 s.
 pub(super) const MAX_PROCESSES: usize = 131_072;
 /// Processes of which what was read is kept, some 100 bytes each. Beyond that, one is read again in
 /// each look, unless it is the first one of its container.
