@@ -406,7 +406,7 @@ impl Node {
             library: None,
         };
         let (pod_uid, containers) = (pod.into(), vec![running]);
-        let seen = ContainersSeen { pod_uid, containers, connected };
+        let seen = ContainersSeen { pod_uid, containers, partial: false, connected };
         self.observe(second, Observation::Containers(seen));
     }
 

@@ -9,22 +9,26 @@ use std::path::PathBuf;
 pub struct Error {
     path: PathBuf,
     reason: String,
-    is_denied: bool,
+    kind: Option<io::ErrorKind>,
 }
 
 impl Error {
     pub(super) fn new(path: impl Into<PathBuf>, reason: &dyn fmt::Display) -> Self {
-        Self { path: path.into(), reason: reason.to_string(), is_denied: false }
+        Self { path: path.into(), reason: reason.to_string(), kind: None }
     }
 
     pub(super) fn io(path: impl Into<PathBuf>, error: &io::Error) -> Self {
-        let is_denied = error.kind() == io::ErrorKind::PermissionDenied;
-        Self { is_denied, ..Self::new(path, error) }
+        Self { kind: Some(error.kind()), ..Self::new(path, error) }
     }
 
     /// Whether the kernel refused the access. If not, the process has most likely ended.
     pub fn is_denied(&self) -> bool {
-        self.is_denied
+        self.kind == Some(io::ErrorKind::PermissionDenied)
+    }
+
+    /// Whether there is no such file.
+    pub(super) fn is_missing(&self) -> bool {
+        self.kind == Some(io::ErrorKind::NotFound)
     }
 }
 

@@ -18,9 +18,9 @@ const SMALL: u64 = 64 << 10;
 const MOUNTS: u64 = 32 << 20;
 /// Bytes read of a list of sockets: some 50,000.
 const SOCKETS: u64 = 8 << 20;
-/// Bytes read of a list at a time, and of its longest line: two paths, of 4 kB each and with four
-/// bytes for each special one.
-const BUFFER: usize = 40 << 10;
+/// Bytes read of a list at a time, and of its longest line: two paths and the name of a tmpfs, of
+/// 4 kB each and with four bytes for each special one.
+const BUFFER: usize = 64 << 10;
 
 /// Tells a process from a later one with the same number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,19 +101,25 @@ impl ProcFs {
     }
 
     /// Calls `each` with the connections of its network namespace, of both families. A kernel
-    /// without IPv6 has one family.
+    /// without IPv6 has one family. After an error they may be a part of all.
     pub fn connections(&self, pid: u32, mut each: impl FnMut(Connection)) -> Result<(), Error> {
-        let mut buffer = vec![0; BUFFER];
-        let mut read = |name: &str| {
-            let path = self.file(pid, name);
-            read::lines(&path, SOCKETS, &mut buffer, |line| {
-                sockets::connection(line).into_iter().for_each(&mut each);
-            })
-            .map_err(|error| Error::io(path, &error))
-        };
-        read("net/tcp")?;
-        let _ = read("net/tcp6");
-        Ok(())
+        self.sockets(pid, "net/tcp", &mut each)?;
+        match self.sockets(pid, "net/tcp6", &mut each) {
+            Err(error) if error.is_missing() && self.network(pid).is_some() => Ok(()),
+            read => read,
+        }
+    }
+
+    fn sockets(
+        &self,
+        pid: u32,
+        name: &str,
+        each: &mut impl FnMut(Connection),
+    ) -> Result<(), Error> {
+        let (path, mut buffer) = (self.file(pid, name), vec![0; BUFFER]);
+        let take = |line: &[u8]| sockets::connection(line).into_iter().for_each(&mut *each);
+        let read = read::lines(&path, SOCKETS, &mut buffer, take);
+        read.map_err(|error| Error::io(path, &error))
     }
 
     fn file(&self, pid: u32, name: &str) -> PathBuf {
@@ -192,6 +198,22 @@ mod tests {
         let error = proc.stat(1).unwrap_err();
         assert!(!error.is_denied());
         assert!(error.to_string().starts_with("cannot read /nonexistent/1/stat: "), "{error}");
+    }
+
+    #[test]
+    fn a_list_of_connections_is_whole_or_an_error() {
+        let root = tempfile::tempdir().unwrap();
+        let [tcp, tcp6] = ["7/net/tcp", "7/net/tcp6"].map(|name| root.path().join(name));
+        std::fs::create_dir_all(tcp.parent().unwrap()).unwrap();
+        let proc = ProcFs::at(root.path());
+        assert!(proc.connections(7, |_| ()).is_err(), "the process has ended");
+        std::fs::write(&tcp, "").unwrap();
+        assert!(proc.connections(7, |_| ()).is_ok(), "a kernel without IPv6");
+        std::os::unix::fs::symlink("/dev/zero", &tcp6).unwrap();
+        assert!(proc.connections(7, |_| ()).unwrap_err().to_string().contains("more than"));
+        std::fs::remove_file(&tcp6).unwrap();
+        std::fs::create_dir(&tcp6).unwrap();
+        assert!(proc.connections(7, |_| ()).is_err(), "no list");
     }
 
     #[test]

@@ -543,8 +543,13 @@ fn opener() -> impl Strategy<Value = Opener> {
 fn containers() -> impl Strategy<Value = ContainersSeen> {
     let connected = (0..3u32, option::of(offset()), any::<bool>())
         .prop_map(|(established, opened, requests)| Connected { established, opened, requests });
-    (name("uid"), vec(running(), 0..3), option::of(connected)).prop_map(
-        |(pod_uid, containers, connected)| ContainersSeen { pod_uid, containers, connected },
+    (name("uid"), vec(running(), 0..3), any::<bool>(), option::of(connected)).prop_map(
+        |(pod_uid, containers, partial, connected)| ContainersSeen {
+            pod_uid,
+            containers,
+            partial,
+            connected,
+        },
     )
 }
 

@@ -228,7 +228,7 @@ mod tests {
         if let Some(ids) = running {
             let containers = ids.iter().map(|id| container_with(id)).collect();
             let pod_uid = key.pod_uid.clone();
-            let seen = ContainersSeen { pod_uid, containers, connected: None };
+            let seen = ContainersSeen { pod_uid, containers, partial: false, connected: None };
             let _ = world.readers.containers(seen, &now);
         }
         let found = of(&world, &key, &new).into_iter();

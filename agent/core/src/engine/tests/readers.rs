@@ -123,7 +123,12 @@ fn containers(ids: &[&str], kind: &MountKind, connected: Option<Connected>) -> O
         library: None,
     };
     let containers = ids.iter().map(running).collect();
-    Observation::Containers(ContainersSeen { pod_uid: "p1".into(), containers, connected })
+    Observation::Containers(ContainersSeen {
+        pod_uid: "p1".into(),
+        containers,
+        partial: false,
+        connected,
+    })
 }
 
 /// Plays the events in the order of time. Returns the engine, and the reports about readers.

@@ -68,10 +68,11 @@ impl Pseudonyms {
     }
 
     pub(super) fn containers(&self, seen: ContainersSeen) -> ContainersSeen {
-        let ContainersSeen { pod_uid, containers, connected } = seen;
+        let ContainersSeen { pod_uid, containers, partial, connected } = seen;
         ContainersSeen {
             pod_uid: self.name(Kind::Uid, &pod_uid),
             containers: containers.into_iter().map(|one| self.running(one)).collect(),
+            partial,
             connected,
         }
     }

@@ -104,13 +104,17 @@ pub struct Opener {
     pub session: bool,
 }
 
-/// The processes of one pod. Each observation has the complete list.
+/// The processes of one pod. Each observation has the whole list, as far as the agent can know.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ContainersSeen {
     /// UID of the pod, from the name of its cgroup.
     pub pod_uid: String,
     /// The containers that have a process. Empty: the pod has none that the agent can see.
     pub containers: Vec<RunningContainer>,
+    /// Whether there may be others: the node has more processes, or the pod more containers, than
+    /// the agent looks at. One that was listed before, and no longer is, has ended.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
     /// Connections of the pod to the API server. None if the agent cannot know.
     pub connected: Option<Connected>,
 }

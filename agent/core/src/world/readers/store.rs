@@ -192,7 +192,12 @@ mod tests {
     }
 
     fn seen(pod: &str) -> ContainersSeen {
-        ContainersSeen { pod_uid: pod.into(), containers: Vec::new(), connected: None }
+        ContainersSeen {
+            pod_uid: pod.into(),
+            containers: Vec::new(),
+            partial: false,
+            connected: None,
+        }
     }
 
     #[test]

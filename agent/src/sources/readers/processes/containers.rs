@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use tokenwatch_core::base::time::Delta;
 use tokenwatch_core::world::readers::{MountKind, RunningContainer, SeenMount};
 
 use super::table::Member;
 use super::volumes::{Volumes, is_candidate};
-use crate::proc::{Instance, Mount, ProcFs};
+use crate::clocks;
+use crate::proc::{Error, Instance, Mount, ProcFs};
 use crate::sources::names;
 
 /// Containers that are reported of a pod.
@@ -15,6 +17,9 @@ const MAX_CONTAINERS: usize = 64;
 const OF_POD: usize = 32 << 10;
 /// Bytes for each container whatever the others take: four usual mounts.
 const OF_CONTAINER: usize = 1 << 10;
+/// For how long the mounts of a pod's containers are read in one look. A usual list takes a tenth
+/// of a millisecond, the longest a quarter of a second.
+const TIME: Delta = Delta::from_millis(500);
 /// Names of the program that holds a pod's namespaces and does nothing: containerd's and CRI-O's.
 const INFRA: [&str; 2] = ["pause", "pod"];
 
@@ -36,6 +41,11 @@ impl<'a> Firsts<'a> {
         }
         let first = self.by_id.entry(id).or_insert(member);
         *first = std::cmp::min_by_key(*first, member, |one| (one.ticks, one.pid));
+    }
+
+    /// Whether a container is left out.
+    pub(super) fn are_more(&self) -> bool {
+        self.is_more
     }
 
     /// The first process of the pod.
@@ -65,29 +75,96 @@ struct Read {
     /// Mounts are left out.
     is_more: bool,
     /// How often it was read of this process. The first time, the mounts may be incomplete.
-    times: usize,
+    times: u32,
+    /// Looks until it is read again, where mounts are left out.
+    rest: u32,
+}
+
+/// Where the mounts of a pod's containers are read.
+struct OfPod<'a> {
+    proc: &'a ProcFs,
+    volumes: &'a Volumes,
+    uid: &'a str,
+}
+
+/// A container whose mounts are to be read.
+struct Due<'a> {
+    id: &'a str,
+    first: Member<'a>,
+    known: Option<Read>,
+}
+
+impl OfPod<'_> {
+    /// The mounts of this process that may be of the pod's volumes and have room, whether there are
+    /// more, and whether they could be read.
+    fn candidates(&self, pid: u32, room: usize) -> (Vec<Mount>, bool, Result<(), Error>) {
+        let (mut mounts, mut free, mut is_more) = (Vec::new(), room, false);
+        let read = self.proc.mounts(pid, |mount| {
+            if is_candidate(&mount) && self.volumes.may_show(self.uid, &mount) {
+                match free.checked_sub(bytes(&mount)) {
+                    Some(left) => (free, ()) = (left, mounts.push(mount)),
+                    None => is_more = true,
+                }
+            }
+        });
+        (mounts, is_more, read)
+    }
 }
 
 impl Mounts {
     /// Reads the mounts of containers that are new, and again of those with a mount that may be
     /// deleted. Forgets the others.
-    pub(super) fn update(&mut self, proc: &ProcFs, pods: &BTreeMap<&str, Firsts<'_>>) {
+    pub(super) fn update(
+        &mut self,
+        proc: &ProcFs,
+        volumes: &Volumes,
+        pods: &BTreeMap<&str, Firsts<'_>>,
+    ) {
         let mut former = std::mem::take(&mut self.0);
-        for firsts in pods.values() {
-            let mut room = OF_POD;
-            for (id, first) in &firsts.by_id {
-                let known = former.remove(*id).filter(|known| known.of == first.instance);
-                let read = match known {
-                    Some(known) if !known.may_change() => Some(known),
-                    known => Read::new(proc, *first, known, room.max(OF_CONTAINER)),
-                };
-                room = room.saturating_sub(read.as_ref().map_or(0, Read::bytes));
-                self.0.extend(read.map(|read| ((*id).to_owned(), read)));
-            }
+        for (uid, firsts) in pods {
+            self.update_pod(&OfPod { proc, volumes, uid }, firsts, &mut former);
         }
     }
 
-    /// None where they could not be read: the process has just ended.
+    /// What is kept has its room. The others share the rest.
+    fn update_pod(
+        &mut self,
+        pod: &OfPod<'_>,
+        firsts: &Firsts<'_>,
+        former: &mut BTreeMap<String, Read>,
+    ) {
+        let (mut room, mut due) = (OF_POD, Vec::new());
+        for (id, first) in &firsts.by_id {
+            let mut known = former.remove(*id).filter(|known| known.of == first.instance);
+            if known.as_mut().is_some_and(Read::rests) {
+                room = room.saturating_sub(self.keep(id, known));
+            } else {
+                due.push(Due { id, first: *first, known });
+            }
+        }
+        self.read(pod, room, due);
+    }
+
+    /// Reads them, the new ones first, as long as there is time.
+    fn read(&mut self, pod: &OfPod<'_>, mut room: usize, mut due: Vec<Due<'_>>) {
+        due.sort_by_key(|one| one.known.as_ref().map(|known| known.times));
+        let begin = clocks::now().monotonic;
+        for Due { id, first, known } in due {
+            let has_time = clocks::now().monotonic - begin < TIME;
+            let read =
+                if has_time { Read::new(pod, first, known, room.max(OF_CONTAINER)) } else { known };
+            room = room.saturating_sub(self.keep(id, read));
+        }
+    }
+
+    /// Returns the bytes that it takes.
+    fn keep(&mut self, id: &str, read: Option<Read>) -> usize {
+        let bytes = read.as_ref().map_or(0, Read::bytes);
+        self.0.extend(read.map(|read| (id.to_owned(), read)));
+        bytes
+    }
+
+    /// None where they are not read yet, or could not be: the process has just ended.
     fn of(&self, container: &str) -> Option<&Read> {
         self.0.get(container)
     }
@@ -99,35 +176,40 @@ impl Mounts {
 
     /// Whether a container of the pod is left out, or a mount of one.
     pub(super) fn are_more(&self, firsts: &Firsts<'_>) -> bool {
-        firsts.is_more || firsts.by_id.keys().any(|id| self.of(id).is_some_and(|read| read.is_more))
+        firsts.is_more || firsts.by_id.keys().any(|id| self.of(id).is_some_and(Read::lacks))
     }
 }
 
 impl Read {
-    /// With mounts that take so many bytes at most.
-    fn new(proc: &ProcFs, of: Member<'_>, known: Option<Self>, room: usize) -> Option<Self> {
-        let (mut mounts, mut free, mut is_more) = (Vec::new(), room, false);
-        let read = proc.mounts(of.pid, |mount| {
-            if !is_candidate(&mount) {
-                return;
-            }
-            match free.checked_sub(bytes(&mount)) {
-                Some(left) => {
-                    free = left;
-                    mounts.push(mount);
-                }
-                None => is_more = true,
-            }
-        });
-        if read.is_err() {
-            return known;
-        }
+    /// With mounts that take so many bytes at most. Where they cannot be read although the process
+    /// goes on, with those that could.
+    fn new(pod: &OfPod<'_>, of: Member<'_>, known: Option<Self>, room: usize) -> Option<Self> {
+        let (mounts, is_more, read) = pod.candidates(of.pid, room);
+        let is_more = is_more || read.is_err();
         let times = known.as_ref().map_or(0, |known| known.times) + 1;
-        let program = match known {
-            Some(known) if known.times > 1 => known.program, // it may call itself anything since
-            Some(_) | None => proc.stat(of.pid).ok()?.name,
-        };
-        Some(Self { of: of.instance, program, mounts, is_more, times })
+        let rest = if is_more { rest(times) } else { 0 };
+        match known {
+            known if read.is_err() && pod.proc.instance(of.pid) != Some(of.instance) => known,
+            Some(known) if known.times > 1 && read.is_err() => Some(Self { times, rest, ..known }),
+            // It may call itself anything since.
+            Some(known) if known.times > 1 => Some(Self { mounts, is_more, times, rest, ..known }),
+            Some(_) | None => {
+                let program = pod.proc.stat(of.pid).ok()?.name;
+                Some(Self { of: of.instance, program, mounts, is_more, times, rest })
+            }
+        }
+    }
+
+    /// Whether it is not read in this look.
+    fn rests(&mut self) -> bool {
+        let rests = !self.may_change() || self.rest > 0;
+        self.rest = self.rest.saturating_sub(1);
+        rests
+    }
+
+    /// Whether mounts are left out. The first time, they may be those of the node.
+    fn lacks(&self) -> bool {
+        self.is_more && self.times > 1
     }
 
     /// A directory or file that is mounted is deleted some time, and there may be room for what is
@@ -140,6 +222,13 @@ impl Read {
     fn bytes(&self) -> usize {
         self.mounts.iter().map(bytes).sum()
     }
+}
+
+/// The looks for which a container with more mounts than are kept rests after so many readings: a
+/// list may have 32 MiB, and a pod many containers.
+fn rest(times: u32) -> u32 {
+    const MOST: u32 = 63; // 5 to 30 minutes
+    2_u32.saturating_pow(times.saturating_sub(2)).saturating_sub(1).min(MOST)
 }
 
 /// What a mount takes here, and where it is reported: the two paths twice, and some room for each.
@@ -196,4 +285,17 @@ fn seen(pod_uid: &str, read: &Read, volumes: &Volumes) -> Vec<SeenMount> {
 
 fn key(mount: &SeenMount) -> (&str, &str, bool) {
     (&mount.mount_path, &mount.volume, mount.kind == MountKind::Current)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_with_too_many_mounts_is_read_more_and_more_rarely() {
+        let table = [(1, 0), (2, 0), (3, 1), (4, 3), (7, 31), (8, 63), (99, 63), (u32::MAX, 63)];
+        for (times, expected) in table {
+            assert_eq!(rest(times), expected, "{times}");
+        }
+    }
 }

@@ -66,7 +66,7 @@ impl Looker {
     fn read(&mut self, ahead: Delta) -> Result<(), Error> {
         self.read_volumes()?;
         self.table.update(&self.proc, &self.volumes, ahead)?;
-        self.mounts.update(&self.proc, &firsts(self.table.members()));
+        self.mounts.update(&self.proc, &self.volumes, &firsts(self.table.members()));
         if self.mounts.has_unknown(&self.volumes) {
             // kubelet may have mounted it since the agent's own mounts were read.
             self.read_volumes()?;
@@ -96,6 +96,7 @@ impl Looker {
             let seen = self.seen(uid, pods.get(uid)).map(|containers| ContainersSeen {
                 pod_uid: uid.to_owned(),
                 containers,
+                partial: self.is_partial(pods.get(uid)),
                 connected: connected.remove(uid),
             });
             news.extend(seen.clone().filter(|seen| is_news(seen, before.as_ref())));
@@ -115,13 +116,18 @@ impl Looker {
         self.volumes.left_out(uid) + followed
     }
 
-    /// The containers of a pod; none where the list may be incomplete.
+    /// The containers of a pod; none where it seems to have none and the list may be incomplete.
     fn seen(&self, uid: &str, firsts: Option<&Firsts<'_>>) -> Option<Vec<RunningContainer>> {
         let none = Firsts::default();
         let running = running(uid, firsts.unwrap_or(&none), &self.mounts, &self.volumes)?;
         // A process that the agent does not read may be of any pod.
         let is_all = self.table.denied() == 0 && self.table.left_out() == 0;
         (!running.is_empty() || is_all).then_some(running)
+    }
+
+    /// Whether a container of which the agent can read a process may be missing.
+    fn is_partial(&self, firsts: Option<&Firsts<'_>>) -> bool {
+        self.table.left_out() > 0 || firsts.is_some_and(Firsts::are_more)
     }
 }
 

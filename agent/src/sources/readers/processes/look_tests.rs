@@ -287,8 +287,59 @@ fn a_pod_with_more_containers_than_are_looked_at_is_named() {
     (164..200).for_each(|pid| start(&proc, pid));
     assert_eq!(unseen(&mut proc), in_pod(1));
     assert_eq!(proc.looker.reported[POD].containers.len(), 64);
+    assert!(proc.looker.reported[POD].partial);
     (100..136).for_each(|pid| proc.end(pid));
     assert_eq!(unseen(&mut proc)[0].pods, [], "there is room");
+    assert!(!proc.looker.reported[POD].partial);
+}
+
+#[test]
+fn what_an_agent_of_the_node_has_mounted_of_the_host_takes_no_room() {
+    let mut proc = Proc::new(false);
+    let secret = |nth| format!("host/pods/{OTHER}/volumes/kubernetes.io~secret/{nth}");
+    let of_host: String = (100..500).map(|nth| at(&secret(nth), nth)).collect();
+    proc.write("self/mountinfo", &(volume(7, POD) + &of_host));
+    let shm = |nth| at(&format!("/host/run/containerd/sandboxes/{}/shm", "f".repeat(nth)), 600);
+    let shm: String = (1..200).map(|nth| shm(nth).replace("ro,", "rw,")).collect();
+    proc.process((40, 1, "agent", 20), &cgroup('a'), &(of_host + &shm + &at("/t", 7)));
+    assert_eq!(unseen(&mut proc), []);
+    assert_eq!(proc.looker.reported[POD].containers[0].mounts.len(), 1);
+    proc.write("self/mountinfo", &volume(17, POD));
+    let (pods, _) = proc.look();
+    assert_eq!(pods[0].containers[0].mounts[0].kind, MountKind::Frozen, "it is known from then on");
+}
+
+#[test]
+fn mounts_that_cannot_be_read_hide_no_other_container() {
+    let mut proc = Proc::new(false);
+    proc.member((40, 1, "cart", 20), 'a');
+    proc.member((41, 1, "hog", 20), 'b');
+    let mountinfo = proc.root.path().join("41/mountinfo");
+    std::fs::remove_file(&mountinfo).unwrap();
+    symlink("/dev/zero", &mountinfo).unwrap();
+    assert_eq!(proc.lines(), Some(vec!["a cart 20".into(), "b hog 20".into()]));
+    assert_eq!(unseen(&mut proc), in_pod(1));
+    std::fs::remove_file(&mountinfo).unwrap();
+    proc.member((41, 1, "hog", 20), 'b');
+    assert_eq!(unseen(&mut proc)[0].pods, []);
+}
+
+#[test]
+fn containers_that_start_later_share_the_room_that_is_left() {
+    let mut proc = Proc::new(false);
+    let long = "d/".repeat(1_000);
+    let many: String = (0..7).map(|nth| at(&format!("/{long}{nth}"), 7)).collect();
+    let kept = |proc: &Proc| -> usize {
+        let all = &proc.looker.reported[POD].containers;
+        all.iter().map(|one| one.mounts.len()).sum()
+    };
+    proc.process((40, 1, "cart", 20), &cgroup('f'), &many);
+    assert_eq!((unseen(&mut proc), kept(&proc)), (vec![], 7));
+    for (pid, digit) in (41..).zip("edcba".chars()) {
+        proc.process((pid, 1, "cart", 30), &cgroup(digit), &many);
+        unseen(&mut proc);
+        assert_eq!(kept(&proc), 7, "{digit}");
+    }
 }
 
 #[test]
@@ -298,6 +349,7 @@ fn the_mounts_of_a_pod_take_no_more_than_its_share_and_each_container_has_some()
     let many: String = (0..1_000).map(|nth| at(&format!("/{long}{nth}"), 7)).collect();
     proc.process((40, 1, "hog", 20), &cgroup('a'), &many);
     proc.process((41, 1, "cart", 20), &cgroup('b'), &many[..many.len() / 100]);
+    proc.look(); // the mounts may be incomplete
     assert_eq!(unseen(&mut proc), in_pod(1));
     let mounts = |proc: &Proc| -> Vec<usize> {
         proc.looker.reported[POD].containers.iter().map(|one| one.mounts.len()).collect()
@@ -306,6 +358,7 @@ fn the_mounts_of_a_pod_take_no_more_than_its_share_and_each_container_has_some()
     proc.end(40);
     assert_eq!((unseen(&mut proc), mounts(&proc)), (vec![], vec![7]), "some more have room");
     proc.member((41, 1, "cart", 20), 'b');
+    assert_eq!(unseen(&mut proc), [], "it rests");
     assert_eq!(unseen(&mut proc)[0].pods, []);
     assert_eq!(mounts(&proc), [1]);
 }

@@ -112,10 +112,12 @@ impl Table {
         volumes: &Volumes,
         ahead: Delta,
     ) -> Result<(), Error> {
-        let mut listed = proc.pids()?;
+        let known = self.firsts();
+        let mut listed = proc.pids()?.filter(|pid| !known.contains(pid));
         let (mut former, mut firsts) = (std::mem::take(&mut self.entries), Firsts::default());
         self.denied = 0;
         let mut pids: Vec<u32> = listed.by_ref().take(self.most.looked_at).collect();
+        pids.extend(&known);
         pids.sort_unstable(); // the first processes of containers come first, as a rule
         for pid in pids {
             let Some(instance) = proc.instance(pid) else { continue };
@@ -133,6 +135,18 @@ impl Table {
         drop((former, firsts));
         self.places.retain(|place| Arc::strong_count(place) > 1);
         Ok(())
+    }
+
+    /// The numbers of the first processes of containers at the last look. They are looked at
+    /// however many processes there are: no pod makes the agent forget the containers of others.
+    fn firsts(&self) -> BTreeSet<u32> {
+        let mut firsts = Firsts::default();
+        for (pid, entry) in &self.entries {
+            if let Some(inside) = &entry.inside {
+                firsts.take(*pid, inside);
+            }
+        }
+        firsts.0.into_values().map(|(_, pid)| pid).collect()
     }
 
     fn read(

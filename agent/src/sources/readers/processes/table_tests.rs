@@ -87,12 +87,30 @@ fn the_first_process_of_a_container_may_have_the_highest_number() {
 }
 
 #[test]
+fn a_container_that_is_known_is_seen_however_many_processes_start() {
+    for kept in [0, 100] {
+        let mut proc = Proc::with(3, kept);
+        proc.start(10, 'b', 5);
+        proc.start(90, 'c', 5);
+        assert_eq!(proc.firsts(), ["b 10", "c 90"], "{kept}");
+        (20..80).for_each(|pid| proc.start(pid, 'a', 6));
+        for _ in 0..3 {
+            let firsts = proc.firsts();
+            assert!(firsts.contains(&"b 10".into()), "{firsts:?}");
+            assert!(firsts.contains(&"c 90".into()), "{firsts:?}");
+            assert!(proc.table.left_out() > 50);
+        }
+        proc.end(90);
+        assert!(!proc.firsts().iter().any(|first| first.starts_with('c')), "{kept}");
+    }
+}
+
+#[test]
 fn processes_that_are_not_looked_at_are_counted() {
     let mut proc = Proc::with(8, 100);
     (10..20).for_each(|pid| proc.start(pid, 'a', 5));
     assert_eq!((proc.firsts().len(), proc.table.left_out()), (1, 2));
-    proc.end(12);
-    proc.end(13);
+    (12..15).for_each(|pid| proc.end(pid));
     assert_eq!((proc.firsts().len(), proc.table.left_out()), (1, 0));
 }
 

@@ -203,6 +203,12 @@ impl Volumes {
         }
     }
 
+    /// Whether a container's mount can be of a projected volume of its pod: of one that the host
+    /// has or had, or of one that the agent does not know. Node agents have the mounts of the host.
+    pub(super) fn may_show(&self, pod_uid: &str, mount: &Mount) -> bool {
+        self.named(pod_uid, mount).is_some() || self.is_unknown(mount)
+    }
+
     /// Whether a container's mount is of a device that the host does not have mounted. It is either
     /// one that kubelet has replaced, or one that it mounted a moment ago. A container's mount of a
     /// projected volume is always read-only.
