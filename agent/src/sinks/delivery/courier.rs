@@ -19,6 +19,7 @@ use super::cargo::Cargo;
 use super::cause::Cause;
 use super::entry::Entry;
 use super::failure::{Failure, Kind};
+use super::losses::Settled;
 use super::news::{News, warning};
 use super::shared::Shared;
 use super::transport::Transport;
@@ -162,7 +163,7 @@ impl Courier {
     async fn deliver(&mut self, batch: Vec<Entry>, outside: &mut Outside) {
         match self.send(&batch).await {
             Ok(partial) => {
-                let error = self.accept(batch.len(), &partial);
+                let error = self.accept(&batch, &partial);
                 outside.report(&self.shared, error);
             }
             Err(failure) => {
@@ -185,13 +186,20 @@ impl Courier {
     }
 
     /// Records that the collector rejected are not sent again: the specification forbids it, and
-    /// it would reject them each time. Returns what to report.
-    fn accept(&mut self, sent: usize, partial: &PartialSuccess) -> Option<String> {
-        let rejected = partial.rejected.min(sent as u64);
-        let accepted = sent as u64 - rejected;
-        self.shared.queue().accepted();
+    /// it would reject them each time. It does not report which they are, so the state file takes
+    /// none of the batch as delivered. Returns what to report.
+    fn accept(&mut self, batch: &[Entry], partial: &PartialSuccess) -> Option<String> {
+        let sent = batch.len() as u64;
+        let rejected = partial.rejected.min(sent);
+        let accepted = sent - rejected;
+        let settled = match (accepted, rejected) {
+            (_, 0) => Settled::Accepted,
+            (0, _) => Settled::Refused,
+            (_, _) => Settled::Partly,
+        };
+        let overtaken = self.shared.queue().settle(batch, settled);
         self.shared.tally.accepted(accepted);
-        self.shared.tally.rejected(rejected);
+        self.shared.tally.rejected(rejected + overtaken);
         self.accepted += accepted;
         self.most = self.most.saturating_mul(2).min(MOST_PER_REQUEST);
         self.reached();
@@ -247,11 +255,8 @@ impl Courier {
                 "the collector refuses alerts for good: the agent drops them"
             );
         }
-        self.shared.queue().settle();
-        for about in batch.iter().filter_map(Entry::about) {
-            self.shared.queue().losses.refuse(about);
-        }
-        self.shared.tally.rejected(batch.len() as u64);
+        let overtaken = self.shared.queue().settle(batch, Settled::Refused);
+        self.shared.tally.rejected(batch.len() as u64 + overtaken);
         self.backoff.after(&failure.clone().of_kind(Kind::Refused))
     }
 }

@@ -41,6 +41,7 @@ impl Class {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct About {
     pub(super) id: FindingId,
+    /// What it reports to a collector that gets it and all that waits before it.
     pub(super) event: AlertEvent,
     /// The pod, whose share of the memory the alert takes.
     pub(super) tenant: Tenant,
@@ -108,6 +109,11 @@ impl Entry {
         self.about.as_ref()
     }
 
+    /// The same, to be changed when an earlier alert about the finding is lost.
+    pub(super) fn about_mut(&mut self) -> Option<&mut About> {
+        self.about.as_mut()
+    }
+
     /// Who uses the memory.
     pub(super) fn tenant(&self) -> Tenant {
         self.about.as_ref().map_or_else(Tenant::default, |about| about.tenant.clone())
@@ -116,6 +122,11 @@ impl Entry {
     /// Whether it uses the memory of this pod; none for the node.
     pub(super) fn is_of(&self, pod: Option<&str>) -> bool {
         self.about.as_ref().and_then(|about| about.tenant.pod.as_deref()) == pod
+    }
+
+    /// Whether it is an alert about this finding.
+    pub(super) fn is_about(&self, id: &FindingId) -> bool {
+        self.about.as_ref().is_some_and(|about| about.id == *id)
     }
 
     /// Whether it was refused alone before.

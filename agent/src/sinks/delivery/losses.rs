@@ -1,7 +1,11 @@
 //! The findings of which a collector lacks the last alert, and will not get it by waiting.
+//!
+//! A lost alert leaves a gap. The next alert about the same finding fills it ([`joined`]). Where
+//! there is none, the finding is kept here: the state file then holds it as it was before.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use tokenwatch_core::base::shares::{Tenant, in_turn_of_tenants};
 use tokenwatch_core::findings::FindingId;
 use tokenwatch_core::ledger::AlertEvent;
 use tokenwatch_core::world::observation::Again;
@@ -12,59 +16,175 @@ use super::entry::About;
 /// are a fifth of the default memory for alerts.
 const MOST_AT_ONCE: usize = 128;
 
-/// Most findings that are kept: a few for each of the most tokens on a node.
+/// Most active findings that are kept: a few for each of the most tokens on a node. As many
+/// resolved ones: these stay until the agent ends, and so must not take the place of others.
 const MOST_KEPT: usize = 8_192;
+
+/// What became of records that are not sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Settled {
+    /// The collector took all of them.
+    Accepted,
+    /// It rejected some for good, and does not report which.
+    Partly,
+    /// It refused all of them for good.
+    Refused,
+}
+
+/// What a collector lacks.
+#[derive(Clone, Copy, Debug)]
+struct Lost {
+    event: AlertEvent,
+    /// The place of the alert in the order of all.
+    number: u64,
+    /// The collector would refuse it again.
+    is_refused: bool,
+}
+
+/// The same of an active finding.
+#[derive(Debug)]
+struct Active {
+    lost: Lost,
+    tenant: Tenant,
+    /// In which round the engine was last asked for it; 0 if never.
+    asked: u64,
+}
 
 /// What was lost since the start.
 #[derive(Debug, Default)]
 pub(super) struct Losses {
-    /// Given up because memory was full: what the alert reported.
-    given_up: BTreeMap<FindingId, AlertEvent>,
-    /// Refused by the collector for good: it would refuse them again.
-    refused: BTreeSet<FindingId>,
+    active: BTreeMap<FindingId, Active>,
+    /// The collector lacks that these are resolved.
+    cleared: BTreeMap<FindingId, Lost>,
+    /// The collector has accepted records since one was given up.
+    accepts: bool,
     asked: Again,
 }
 
+/// What a collector lacks that gets neither of two alerts about one finding, or what the later one
+/// reports to a collector that does not get the earlier one. Nothing if the earlier one would have
+/// raised the finding and the later one resolves it: nobody needs the end of what he never got.
+pub(super) fn joined(earlier: AlertEvent, later: AlertEvent) -> Option<AlertEvent> {
+    let was_known = match earlier {
+        AlertEvent::Raised => false,
+        AlertEvent::Reminded | AlertEvent::Cleared => true,
+    };
+    let is_active = match later {
+        AlertEvent::Raised | AlertEvent::Reminded => true,
+        AlertEvent::Cleared => false,
+    };
+    match (was_known, is_active) {
+        (false, false) => None,
+        (false, true) => Some(AlertEvent::Raised),
+        (true, true) => Some(AlertEvent::Reminded),
+        (true, false) => Some(AlertEvent::Cleared),
+    }
+}
+
 impl Losses {
-    /// There was no memory for an alert about this.
-    pub(super) fn give_up(&mut self, about: &About) {
-        let has_room = self.given_up.len() < MOST_KEPT || self.given_up.contains_key(&about.id);
-        if has_room && self.given_up.get(&about.id) != Some(&AlertEvent::Raised) {
-            self.given_up.insert(about.id.clone(), about.event);
+    /// There was no memory for this alert, and no later one about its finding waits.
+    pub(super) fn give_up(&mut self, about: &About, number: u64) {
+        self.accepts = false;
+        self.lose(about, Lost { event: about.event, number, is_refused: false });
+    }
+
+    /// This alert is not sent again. It settles what was lost before it.
+    pub(super) fn settle(&mut self, about: &About, number: u64, settled: Settled) {
+        let refused = |event| Lost { event, number, is_refused: true };
+        match (settled, about.event) {
+            // That a finding is resolved is no loss where the collector would refuse it each time.
+            (Settled::Accepted, _) | (Settled::Refused, AlertEvent::Cleared) => {
+                self.take_before(&about.id, number);
+            }
+            (Settled::Refused, AlertEvent::Raised | AlertEvent::Reminded) => {
+                self.lose(about, refused(about.event));
+            }
+            // The collector may know of the finding by now.
+            (Settled::Partly, AlertEvent::Raised | AlertEvent::Reminded) => {
+                self.take_before(&about.id, number);
+                self.lose(about, refused(AlertEvent::Reminded));
+            }
+            (Settled::Partly, AlertEvent::Cleared) => {
+                self.take_before(&about.id, number);
+                self.lose(about, refused(AlertEvent::Cleared));
+            }
         }
     }
 
-    /// The collector refused an alert about this for good. That a finding is resolved is then no
-    /// loss: it would refuse that each time.
-    pub(super) fn refuse(&mut self, about: &About) {
-        if about.event != AlertEvent::Cleared {
-            self.refused.insert(about.id.clone());
+    /// The collector has accepted records.
+    pub(super) fn accepted(&mut self) {
+        self.accepts = true;
+    }
+
+    /// An alert is to be queued: it takes the place of what was lost before it. Returns whether
+    /// anybody needs it.
+    pub(super) fn replace(&mut self, about: &mut About, number: u64) -> bool {
+        let Some(lost) = self.take_before(&about.id, number) else { return true };
+        let Some(event) = joined(lost.event, about.event) else { return false };
+        about.event = event;
+        true
+    }
+
+    /// Keeps a loss, joined with what else the collector lacks of the same finding.
+    fn lose(&mut self, about: &About, lost: Lost) {
+        let (earlier, later) = match self.take_before(&about.id, u64::MAX) {
+            None => return self.keep(about, lost),
+            Some(other) if other.number < lost.number => (other, lost),
+            Some(other) => (lost, other),
+        };
+        if let Some(event) = joined(earlier.event, later.event) {
+            self.keep(about, Lost { event, ..later });
         }
     }
 
-    /// A new alert is to be queued. Returns whether anybody needs it: that a finding is resolved is
-    /// no news to a collector that never got that it was raised.
-    pub(super) fn replace(&mut self, about: &About) -> bool {
-        self.refused.remove(&about.id);
-        let lost = self.given_up.remove(&about.id);
-        !(about.event == AlertEvent::Cleared && lost == Some(AlertEvent::Raised))
+    fn keep(&mut self, about: &About, lost: Lost) {
+        let id = || about.id.clone();
+        match lost.event {
+            AlertEvent::Cleared if self.cleared.len() < MOST_KEPT => {
+                self.cleared.insert(id(), lost);
+            }
+            AlertEvent::Raised | AlertEvent::Reminded if self.active.len() < MOST_KEPT => {
+                self.active.insert(id(), Active { lost, tenant: about.tenant.clone(), asked: 0 });
+            }
+            AlertEvent::Raised | AlertEvent::Reminded | AlertEvent::Cleared => {}
+        }
+    }
+
+    /// Takes what was lost of this finding, if it came before this number.
+    fn take_before(&mut self, id: &FindingId, number: u64) -> Option<Lost> {
+        let active = self.active.get(id).map(|active| active.lost);
+        let lost = active.or_else(|| self.cleared.get(id).copied());
+        let lost = lost.filter(|lost| lost.number < number)?;
+        self.active.remove(id);
+        self.cleared.remove(id);
+        Some(lost)
     }
 
     /// Nothing waits any more: asks the engine for alerts in place of those that were given up, if
-    /// there are any. They stay lost until they are queued again. That a finding is resolved cannot
-    /// be asked for: the state file keeps it, and the next agent reports it.
+    /// there are any and the collector takes some. They stay lost until they are queued again.
+    /// Those come first that were never asked for, then those of the
+    /// earliest round, of each pod and namespace in turn. That a finding is resolved cannot be
+    /// asked for: the state file keeps it, and the next agent reports it.
     pub(super) fn ask(&mut self) {
-        let some = || {
-            let active = self.given_up.iter().filter(|(_, lost)| **lost != AlertEvent::Cleared);
-            active.take(MOST_AT_ONCE)
-        };
-        let of = |event: AlertEvent| {
-            some().filter(|(_, lost)| **lost == event).map(|(id, _)| id.0.clone()).collect()
-        };
-        if some().next().is_some() {
-            let (raised, reminded) = (of(AlertEvent::Raised), of(AlertEvent::Reminded));
-            self.asked = Again { round: self.asked.round + 1, raised, reminded };
+        let given_up: Vec<_> =
+            self.active.iter().filter(|(_, active)| !active.lost.is_refused).collect();
+        if !self.accepts || given_up.is_empty() {
+            return;
         }
+        let mut again = Again { round: self.asked.round + 1, ..Again::default() };
+        let sorted = in_turn_of_tenants(&given_up, |(_, active)| (active.asked, &active.tenant));
+        for (id, active) in sorted.into_iter().take(MOST_AT_ONCE) {
+            match active.lost.event {
+                AlertEvent::Raised => again.raised.push(id.0.clone()),
+                AlertEvent::Reminded | AlertEvent::Cleared => again.reminded.push(id.0.clone()),
+            }
+        }
+        for id in again.raised.iter().chain(&again.reminded) {
+            if let Some(active) = self.active.get_mut(&FindingId(id.clone())) {
+                active.asked = again.round;
+            }
+        }
+        self.asked = again;
     }
 
     /// What the engine was asked for last.
@@ -74,66 +194,10 @@ impl Losses {
 
     /// The findings whose last alert is lost.
     pub(super) fn all(&self) -> impl Iterator<Item = &FindingId> {
-        self.given_up.keys().chain(&self.refused)
+        self.active.keys().chain(self.cleared.keys())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use tokenwatch_core::base::shares::Tenant;
-
-    use super::*;
-    use AlertEvent::{Cleared, Raised, Reminded};
-
-    fn about(id: &str, event: AlertEvent) -> About {
-        About { id: FindingId(id.into()), event, tenant: Tenant::default() }
-    }
-
-    fn asked(losses: &mut Losses) -> (u64, Vec<&str>, Vec<&str>) {
-        losses.ask();
-        let Again { round, raised, reminded } = losses.asked();
-        (*round, raised.iter().map(|id| &**id).collect(), reminded.iter().map(|id| &**id).collect())
-    }
-
-    #[test]
-    fn what_was_given_up_is_asked_for_until_it_is_queued_again() {
-        let mut losses = Losses::default();
-        assert_eq!(asked(&mut losses), (0, vec![], vec![]));
-        for (id, event) in [("a", Raised), ("a", Reminded), ("b", Reminded), ("c", Cleared)] {
-            losses.give_up(&about(id, event));
-        }
-        assert_eq!(asked(&mut losses), (1, vec!["a"], vec!["b"]));
-        assert!(losses.replace(&about("a", Raised)));
-        assert_eq!(asked(&mut losses), (2, vec![], vec!["b"]));
-        assert!(losses.replace(&about("b", Cleared)), "the collector knows that it was raised");
-        assert_eq!(asked(&mut losses), (2, vec![], vec!["b"]), "no new round");
-        assert_eq!(losses.all().map(|id| &*id.0).collect::<Vec<_>>(), ["c"]);
-    }
-
-    #[test]
-    fn nobody_gets_the_end_of_what_he_never_got() {
-        let mut losses = Losses::default();
-        losses.give_up(&about("a", Raised));
-        assert!(!losses.replace(&about("a", Cleared)));
-        assert_eq!(losses.all().count(), 0);
-    }
-
-    #[test]
-    fn what_a_collector_refuses_for_good_is_not_asked_for() {
-        let mut losses = Losses::default();
-        losses.refuse(&about("a", Raised));
-        losses.refuse(&about("b", Cleared));
-        assert_eq!(asked(&mut losses), (0, vec![], vec![]));
-        assert_eq!(losses.all().map(|id| &*id.0).collect::<Vec<_>>(), ["a"]);
-    }
-
-    #[test]
-    fn many_losses_stay_within_bounds() {
-        let mut losses = Losses::default();
-        for number in 0..2 * MOST_KEPT {
-            losses.give_up(&about(&format!("{number:05}"), Raised));
-        }
-        let (_, raised, _) = asked(&mut losses);
-        assert_eq!((raised.len(), losses.given_up.len()), (MOST_AT_ONCE, MOST_KEPT));
-    }
-}
+#[path = "losses_tests.rs"]
+mod tests;

@@ -4,22 +4,24 @@
 //! ([`tokenwatch_core::base::shares`]), in this order: (1) those that the collector has refused one
 //! by one, (2) the oldest reminders, (3) the oldest alerts of severity info, (4) the oldest of the
 //! rest, and (5) those that report that a finding is resolved. Every record that goes is counted as
-//! given up. When nothing waits any more, the engine reports again those findings that are
-//! still active ([`super::losses`]).
+//! given up. If a later alert about the same finding waits, that one is enough. Or nobody needs it
+//! either, because it resolves what the collector then never gets. When nothing waits any more, the
+//! engine reports again those findings that are still active ([`super::losses`]).
 //!
 //! An alert that the collector refuses even alone waits apart. If the collector has accepted others
 //! since, this one is the problem, and is refused for good. If it accepts nothing at all, the cause
 //! may be the configuration (a TLS port, a proxy): the alert is tried again, slowly, for some
 //! hours.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use tokenwatch_core::base::shares::Shares;
 use tokenwatch_core::base::time::Reading;
 use tokenwatch_core::findings::FindingId;
 
 use super::entry::{About, CLASSES, Class, Entry, Refused};
-use super::losses::Losses;
+use super::losses::{Losses, Settled, joined};
 
 /// One request holds no more: gRPC servers take 4 MiB by default.
 const LARGEST_REQUEST: usize = 1 << 20;
@@ -33,9 +35,15 @@ pub(super) struct Queue {
     bytes: usize,
     /// Of the waiting records without those in flight, in bytes.
     shares: Shares,
+    alerts: PerFinding,
     next_number: u64,
     pub(super) losses: Losses,
 }
+
+/// How many alerts of each finding wait without those in flight, by a hash of its id. Few have more
+/// than one, and only for these all that waits is searched.
+#[derive(Debug, Default)]
+struct PerFinding(BTreeMap<u64, u32>);
 
 /// The batch that is being sent.
 #[derive(Clone, Debug)]
@@ -55,6 +63,7 @@ impl Queue {
             in_flight: None,
             bytes: 0,
             shares: Shares::of(most_bytes),
+            alerts: PerFinding::default(),
             next_number: 0,
             losses: Losses::default(),
         }
@@ -66,10 +75,10 @@ impl Queue {
         &mut self,
         class: Class,
         record: Vec<u8>,
-        about: About,
+        mut about: About,
         since: Reading,
     ) -> u64 {
-        if !self.losses.replace(&about) {
+        if !self.losses.replace(&mut about, self.next_number) {
             return 0;
         }
         self.push_entry(Entry::new(class, self.next_number, since, record, Some(about)))
@@ -83,8 +92,7 @@ impl Queue {
     fn push_entry(&mut self, entry: Entry) -> u64 {
         self.next_number += 1;
         self.bytes += entry.bytes();
-        self.shares.add(&entry.tenant(), entry.bytes());
-        self.classes[entry.class as usize].push_back(entry);
+        self.wait(entry, VecDeque::push_back);
         self.make_room()
     }
 
@@ -96,7 +104,7 @@ impl Queue {
             batch.extend(self.classes[Class::Isolated as usize].pop_front());
         }
         for entry in &batch {
-            self.shares.take(&entry.tenant().pod, entry.bytes());
+            self.left(entry);
         }
         self.in_flight = in_flight(&batch);
         batch
@@ -115,20 +123,47 @@ impl Queue {
         batch
     }
 
-    /// The collector has answered for this batch.
-    pub(super) fn settle(&mut self) {
-        if let Some(done) = self.in_flight.take() {
-            self.bytes -= done.bytes;
+    /// The collector has answered for this batch, which is not sent again. Returns how many records
+    /// go that it had refused before, because it has now accepted later ones in their place. If
+    /// nothing else waits, there is room for what was given up.
+    pub(super) fn settle(&mut self, batch: &[Entry], settled: Settled) -> u64 {
+        self.bytes -= self.in_flight.take().map_or(0, |done| done.bytes);
+        for entry in batch {
+            if let Some(about) = entry.about() {
+                self.losses.settle(about, entry.number, settled);
+            }
         }
-    }
-
-    /// The collector accepts records. If nothing else waits, there is room for what was given up.
-    pub(super) fn accepted(&mut self) {
-        let was_sent = self.in_flight.is_some();
-        self.settle();
-        if was_sent && self.is_empty() {
+        let overtaken = match settled {
+            Settled::Accepted => self.drop_overtaken(batch),
+            Settled::Partly | Settled::Refused => 0,
+        };
+        match settled {
+            Settled::Accepted | Settled::Partly => self.losses.accepted(),
+            Settled::Refused => {}
+        }
+        if !batch.is_empty() && self.is_empty() {
             self.losses.ask();
         }
+        overtaken
+    }
+
+    /// An alert that was refused before goes once a later one about its finding is accepted: it
+    /// would report what no longer holds.
+    fn drop_overtaken(&mut self, batch: &[Entry]) -> u64 {
+        let isolated = std::mem::take(&mut self.classes[Class::Isolated as usize]);
+        if isolated.is_empty() {
+            return 0;
+        }
+        let number = |entry: &Entry| Some((entry.about()?.id.clone(), entry.number));
+        let accepted: BTreeMap<FindingId, u64> = batch.iter().filter_map(number).collect();
+        let is_overtaken = |entry: &Entry| {
+            let later = entry.about().and_then(|about| accepted.get(&about.id));
+            later.is_some_and(|later| *later > entry.number)
+        };
+        let (gone, kept) = isolated.into_iter().partition::<VecDeque<_>, _>(is_overtaken);
+        self.classes[Class::Isolated as usize] = kept;
+        gone.iter().for_each(|entry| self.forget(entry));
+        gone.len() as u64
     }
 
     /// The batch waits again. Returns how many records were given up, because others came in
@@ -136,8 +171,7 @@ impl Queue {
     pub(super) fn put_back(&mut self, batch: Vec<Entry>) -> u64 {
         self.in_flight = None;
         for entry in batch.into_iter().rev() {
-            self.shares.add(&entry.tenant(), entry.bytes());
-            self.classes[entry.class as usize].push_front(entry);
+            self.wait_again(entry, VecDeque::push_front);
         }
         self.make_room()
     }
@@ -153,10 +187,37 @@ impl Queue {
             entry
         };
         for entry in batch.into_iter().map(isolated) {
-            self.shares.add(&entry.tenant(), entry.bytes());
-            self.classes[Class::Isolated as usize].push_back(entry);
+            self.wait_again(entry, VecDeque::push_back);
         }
         self.make_room()
+    }
+
+    /// This record was in flight. An earlier one about the same finding may have been lost since.
+    fn wait_again(&mut self, mut entry: Entry, push: fn(&mut VecDeque<Entry>, Entry)) {
+        let number = entry.number;
+        if entry.about_mut().is_none_or(|about| self.losses.replace(about, number)) {
+            self.wait(entry, push);
+        } else {
+            self.bytes -= entry.bytes(); // it is news to nobody
+        }
+    }
+
+    fn wait(&mut self, entry: Entry, push: fn(&mut VecDeque<Entry>, Entry)) {
+        self.shares.add(&entry.tenant(), entry.bytes());
+        self.alerts.add(entry.about());
+        push(&mut self.classes[entry.class as usize], entry);
+    }
+
+    /// This record does not wait any more: it is in flight, or gone.
+    fn left(&mut self, entry: &Entry) {
+        self.shares.take(&entry.tenant().pod, entry.bytes());
+        self.alerts.take(entry.about());
+    }
+
+    /// This record, which was waiting, is gone.
+    fn forget(&mut self, entry: &Entry) {
+        self.left(entry);
+        self.bytes -= entry.bytes();
     }
 
     /// Whether nothing waits.
@@ -190,12 +251,41 @@ impl Queue {
     fn give_one_up(&mut self) -> bool {
         let Some(loser) = self.shares.loser().cloned() else { return false };
         let Some(victim) = self.oldest_of(loser.as_deref()) else { return false };
-        self.bytes -= victim.bytes();
-        self.shares.take(&loser, victim.bytes());
+        self.forget(&victim);
         if let Some(about) = victim.about() {
-            self.losses.give_up(about);
+            self.give_up(about, victim.number);
         }
         true
+    }
+
+    /// There is no room for this alert. The next one about its finding has to do.
+    fn give_up(&mut self, about: &About, number: u64) {
+        let Some((class, place)) = self.next_about(&about.id, number) else {
+            return self.losses.give_up(about, number);
+        };
+        let next = self.classes[class].get_mut(place).and_then(Entry::about_mut);
+        let Some(next) = next else { return };
+        match joined(about.event, next.event) {
+            Some(event) => next.event = event,
+            None => {
+                let unneeded = self.classes[class].remove(place);
+                unneeded.iter().for_each(|entry| self.forget(entry));
+            }
+        }
+    }
+
+    /// Class and place of the next alert about this finding.
+    fn next_about(&self, id: &FindingId, number: u64) -> Option<(usize, usize)> {
+        if !self.alerts.has(id) {
+            return None;
+        }
+        let places = self.classes.iter().enumerate().flat_map(|(class, entries)| {
+            entries.iter().enumerate().map(move |(place, entry)| (entry, (class, place)))
+        });
+        places
+            .filter(|(entry, _)| entry.number > number && entry.is_about(id))
+            .min_by_key(|(entry, _)| entry.number)
+            .map(|(_, place)| place)
     }
 
     /// The first record that this pod gives up.
@@ -221,6 +311,34 @@ impl Queue {
             .min_by_key(|class| first(class))?
             .pop_front()
     }
+}
+
+impl PerFinding {
+    fn add(&mut self, about: Option<&About>) {
+        if let Some(about) = about {
+            *self.0.entry(hash(&about.id)).or_default() += 1;
+        }
+    }
+
+    fn take(&mut self, about: Option<&About>) {
+        let Some(hash) = about.map(|about| hash(&about.id)) else { return };
+        let Some(count) = self.0.get_mut(&hash) else { return };
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            self.0.remove(&hash);
+        }
+    }
+
+    /// False only if none waits.
+    fn has(&self, id: &FindingId) -> bool {
+        self.0.contains_key(&hash(id))
+    }
+}
+
+fn hash(id: &FindingId) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn in_flight(batch: &[Entry]) -> Option<InFlight> {

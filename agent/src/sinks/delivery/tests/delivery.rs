@@ -113,9 +113,10 @@ async fn rejected_records_are_counted_and_reported_and_not_sent_again() {
         let collector = Collector::new(protocol, [Answer::Reject(1)]);
         let sink = sink(&own(collector.serve().await, protocol));
         let mut delivery = sink.delivery();
-        sink.take(alerts(1));
+        sink.take(alerts(3));
         let state = delivery.wait_for(|state| state.last_error.is_some()).await.unwrap().clone();
-        assert_eq!((state.waiting, state.given_up), (0, 0));
+        assert_eq!((state.waiting, state.given_up, state.rejected), (0, 0, 1));
+        assert_eq!(sink.owed()().len(), 3, "the next agent raises them again");
         assert!(state.last_error.unwrap().ends_with("1 alerts rejected for good: too old"));
         assert!(sink.shutdown(Duration::from_secs(1)).await.is_clean());
         assert_eq!(collector.seen.lock().unwrap().requests, 1);
