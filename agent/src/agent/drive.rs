@@ -98,12 +98,22 @@ impl Drive<'_> {
     }
 
     fn step(&self, observation: Observation) {
+        let asked = round_in(&observation);
         let outcome = self.engine.step(observation);
         self.queries.send(outcome.queries);
         if !outcome.reports.is_empty() {
             self.sinks.take(outcome.reports);
         }
+        if let Some(round) = asked {
+            self.sinks.answered(round);
+        }
     }
+}
+
+/// In which round the sinks ask for alerts that were lost.
+fn round_in(observation: &Observation) -> Option<u64> {
+    let Observation::Delivery(state) = observation else { return None };
+    Some(state.again.round)
 }
 
 /// The metric shows that a source is degraded; the log adds the reason and what the agent does

@@ -204,6 +204,12 @@ impl Sinks {
         }
     }
 
+    /// The engine has answered this round of [`DeliveryState::again`], and [`Self::take`] has
+    /// queued its alerts.
+    pub fn answered(&self, round: u64) {
+        self.main.answered(round);
+    }
+
     /// The delivery of alerts; `changed()` reports each change.
     pub fn delivery(&self) -> watch::Receiver<DeliveryState> {
         self.main.delivery()
@@ -266,6 +272,15 @@ impl Sink {
         match self {
             Self::Console(console) => console.take(reports),
             Self::Otlp(otlp) => otlp.take(reports),
+        }
+    }
+
+    /// The engine has answered this round of [`DeliveryState::again`]. The console asks for
+    /// nothing.
+    fn answered(&self, round: u64) {
+        match self {
+            Self::Console(_) => {}
+            Self::Otlp(otlp) => otlp.answered(round),
         }
     }
 

@@ -134,7 +134,8 @@ impl Ledger {
         Some(alert)
     }
 
-    /// Reports these findings again that are active: their alerts were lost.
+    /// Reports these findings again that were raised and not cleared: their alerts were lost. Those
+    /// without an alert are cleared, or nobody knows them.
     pub fn again(&mut self, now: &Reading, lost: &Again) -> Vec<Alert> {
         let event = |id: &String| match (lost.raised.contains(id), lost.reminded.contains(id)) {
             (true, _) => Some(AlertEvent::Raised),
@@ -142,7 +143,7 @@ impl Ledger {
             (false, false) => None,
         };
         let offset = self.known_offset;
-        let entries = self.entries.values_mut().flatten().filter(|entry| entry.is_active());
+        let entries = self.entries.values_mut().flatten();
         let alerts = entries.filter_map(|entry| Some(entry.again(now, event(&entry.id.0)?)));
         alerts
             .map(|alert| Alert { true_time: offset.map(|offset| now.wall + offset), ..alert })

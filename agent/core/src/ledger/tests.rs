@@ -276,3 +276,23 @@ fn that_nobody_is_needed_any_more_is_reported_at_once() {
     let expected = [(0, Raised, Expired, Critical), (60, Reminded, PodTerminating, Info)];
     assert_eq!(alerts_of_token(&steps), expected);
 }
+
+/// An alert was lost. A finding about the clock is held for a while before it is cleared: nobody
+/// knows of it yet, and so it is reported as well.
+#[test]
+fn whatever_is_not_cleared_is_reported_again_when_its_alert_was_lost() {
+    use AlertEvent::{Cleared, Raised, Reminded};
+    let mut ledger = Ledger::new("n1", Delta::from_secs(3_600));
+    let offset = finding(Code::ClockOffset, Severity::Warning);
+    let lost = || vec![offset.id("n1").0, "unknown".to_owned()];
+    let raised = Again { round: 1, raised: lost(), reminded: vec![] };
+    let reminded = Again { round: 2, raised: vec![], reminded: lost() };
+    let _ = ledger.judge(&at(0), &Scope::Clock, recovered(vec![offset.clone()]));
+    let events = |alerts: Vec<Alert>| alerts.iter().map(|one| one.event).collect::<Vec<_>>();
+    assert_eq!(events(ledger.again(&at(10), &raised)), [Raised]);
+    assert_eq!(events(ledger.again(&at(10), &reminded)), [Reminded]);
+    assert_eq!(events(ledger.judge(&at(20), &Scope::Clock, recovered(vec![]))), []);
+    assert_eq!(events(ledger.again(&at(30), &raised)), [Raised], "it is held");
+    assert_eq!(events(ledger.judge(&at(90), &Scope::Clock, recovered(vec![]))), [Cleared]);
+    assert_eq!(events(ledger.again(&at(100), &raised)), [], "it is cleared");
+}

@@ -23,7 +23,7 @@ pub struct DeliveryState {
     pub again: Again,
 }
 
-/// Findings that are to be reported again if they are still active, by their ids.
+/// Findings that are to be reported again if they are not cleared, by their ids.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Again {
     /// The number of the request. Each is answered once.

@@ -65,19 +65,12 @@ pub(super) struct Losses {
 /// reports to a collector that does not get the earlier one. Nothing if the earlier one would have
 /// raised the finding and the later one resolves it: nobody needs the end of what he never got.
 pub(super) fn joined(earlier: AlertEvent, later: AlertEvent) -> Option<AlertEvent> {
-    let was_known = match earlier {
-        AlertEvent::Raised => false,
-        AlertEvent::Reminded | AlertEvent::Cleared => true,
-    };
-    let is_active = match later {
-        AlertEvent::Raised | AlertEvent::Reminded => true,
-        AlertEvent::Cleared => false,
-    };
-    match (was_known, is_active) {
-        (false, false) => None,
-        (false, true) => Some(AlertEvent::Raised),
-        (true, true) => Some(AlertEvent::Reminded),
-        (true, false) => Some(AlertEvent::Cleared),
+    use AlertEvent::{Cleared, Raised, Reminded};
+    match (earlier, later) {
+        (Raised, Cleared) => None,
+        (Raised, Raised | Reminded) => Some(Raised),
+        (Reminded | Cleared, Raised | Reminded) => Some(Reminded),
+        (Reminded | Cleared, Cleared) => Some(Cleared),
     }
 }
 
@@ -161,8 +154,8 @@ impl Losses {
     }
 
     /// Nothing waits any more: asks the engine for alerts in place of those that were given up, if
-    /// there are any and the collector takes some. They stay lost until they are queued again.
-    /// Those come first that were never asked for, then those of the
+    /// there are any and the collector takes some. They stay lost until they are queued again, or
+    /// until the engine has answered. Those come first that were never asked for, then those of the
     /// earliest round, of each pod and namespace in turn. That a finding is resolved cannot be
     /// asked for: the state file keeps it, and the next agent reports it.
     pub(super) fn ask(&mut self) {
@@ -190,6 +183,14 @@ impl Losses {
     /// What the engine was asked for last.
     pub(super) fn asked(&self) -> &Again {
         &self.asked
+    }
+
+    /// The engine has answered this round, and its alerts are queued: what is still lost of that
+    /// round is about findings that are not there any more.
+    pub(super) fn answered(&mut self, round: u64) {
+        if round > 0 {
+            self.active.retain(|_, active| active.asked != round);
+        }
     }
 
     /// The findings whose last alert is lost.

@@ -70,6 +70,25 @@ fn what_a_collector_refuses_for_good_is_not_asked_for() {
     assert_eq!(all(&losses), ["a"]);
 }
 
+/// What the engine does not report again, although it was asked for it, is not there any more.
+#[test]
+fn what_the_engine_does_not_know_is_no_loss() {
+    let mut losses = Losses::default();
+    for (number, id) in (1..).zip(["dead", "queued", "lost-again"]) {
+        losses.give_up(&about(id, Raised), number);
+    }
+    losses.settle(&about("refused", Raised), 4, Settled::Refused);
+    losses.answered(0);
+    assert_eq!(asked(&mut losses).1, ["dead", "lost-again", "queued"]);
+    losses.give_up(&about("later", Raised), 5);
+    assert!(losses.replace(&mut about("queued", Raised), 6));
+    assert!(losses.replace(&mut about("lost-again", Raised), 7));
+    losses.give_up(&about("lost-again", Raised), 7);
+    losses.answered(1);
+    assert_eq!(all(&losses), ["later", "lost-again", "refused"]);
+    assert_eq!(asked(&mut losses).1, ["later", "lost-again"]);
+}
+
 /// The engine may not have answered yet, or not be able to answer.
 #[test]
 fn whatever_is_not_answered_keeps_nothing_else_from_being_asked_for() {

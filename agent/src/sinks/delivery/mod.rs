@@ -136,6 +136,12 @@ impl Delivery {
         }
     }
 
+    /// The engine has answered this round of [`DeliveryState::again`], and [`Self::take`] has
+    /// queued its alerts.
+    pub fn answered(&self, round: u64) {
+        self.alerts.iter().for_each(|outbox| outbox.answered(round));
+    }
+
     /// How delivery of alerts goes. It never changes where alerts are not sent.
     pub fn state(&self) -> watch::Receiver<DeliveryState> {
         let none = || watch::channel(DeliveryState::default()).1;

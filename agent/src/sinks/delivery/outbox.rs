@@ -61,6 +61,11 @@ impl Outbox {
         self.shared.push(class, record);
     }
 
+    /// The engine has answered this round of [`DeliveryState::again`], and its alerts are queued.
+    pub(super) fn answered(&self, round: u64) {
+        self.shared.queue().losses.answered(round);
+    }
+
     /// How delivery goes.
     pub(super) fn state(&self) -> watch::Receiver<DeliveryState> {
         self.state.clone()

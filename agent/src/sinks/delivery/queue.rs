@@ -162,7 +162,9 @@ impl Queue {
         };
         let (gone, kept) = isolated.into_iter().partition::<VecDeque<_>, _>(is_overtaken);
         self.classes[Class::Isolated as usize] = kept;
-        gone.iter().for_each(|entry| self.forget(entry));
+        for entry in &gone {
+            self.forget(entry);
+        }
         gone.len() as u64
     }
 
@@ -265,12 +267,10 @@ impl Queue {
         };
         let next = self.classes[class].get_mut(place).and_then(Entry::about_mut);
         let Some(next) = next else { return };
-        match joined(about.event, next.event) {
-            Some(event) => next.event = event,
-            None => {
-                let unneeded = self.classes[class].remove(place);
-                unneeded.iter().for_each(|entry| self.forget(entry));
-            }
+        if let Some(event) = joined(about.event, next.event) {
+            next.event = event;
+        } else if let Some(unneeded) = self.classes[class].remove(place) {
+            self.forget(&unneeded);
         }
     }
 

@@ -199,7 +199,9 @@ fn the_next_alert_about_a_finding_takes_the_place_of_one_that_is_given_up() {
     ];
     for (pushed, given_up, left, is_lost) in table {
         let mut queue = queue(9);
-        pushed.iter().for_each(|event| push_a(&mut queue, *event));
+        for event in pushed {
+            push_a(&mut queue, *event);
+        }
         assert!((0..given_up).all(|_| queue.give_one_up()), "{pushed:?}");
         assert_eq!(waiting(&queue), left, "{pushed:?}");
         let bytes: usize = queue.classes.iter().flatten().map(Entry::bytes).sum();
