@@ -1,9 +1,15 @@
 //! Alerts that wait to be written as Events, merged per finding.
+//!
+//! Few Events may be written. So the pods have them in turn, for each severity: a pod with hundreds
+//! of alerts delays none of another one by more than its next. Of several that had no turn yet, the
+//! most severe is first.
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokenwatch_core::base::shares::Shares;
+use tokenwatch_core::findings::{FindingId, Severity};
 use tokenwatch_core::ledger::{Alert, AlertEvent};
 use tokio::sync::Notify;
 
@@ -22,7 +28,19 @@ pub(super) struct Pending {
 #[derive(Debug, Default)]
 struct Waiting {
     all: VecDeque<Pending>,
+    /// The finding whose Event could not be written. It is tried again before any other.
+    tried: Option<FindingId>,
+    turns: Turns,
     dropped: u64,
+}
+
+/// Who had a turn, by severity.
+#[derive(Debug, Default)]
+struct Turns {
+    count: u64,
+    /// The last turn of each pod, by its UID; none for the node itself.
+    pods: BTreeMap<(Severity, Option<String>), u64>,
+    namespaces: BTreeMap<(Severity, Option<String>), u64>,
 }
 
 /// The queue. Locked for a moment at a time.
@@ -45,10 +63,10 @@ impl Queue {
         self.added.notify_one();
     }
 
-    /// Removes the oldest alert. Waits while the queue is empty.
+    /// Removes the alert whose turn it is. Waits while the queue is empty.
     pub(super) async fn pop(&self) -> Pending {
         loop {
-            if let Some(next) = self.lock().all.pop_front() {
+            if let Some(next) = self.lock().pop() {
                 return next;
             }
             self.added.notified().await;
@@ -58,7 +76,8 @@ impl Queue {
     /// Puts back an alert that could not be written, merged with what was added meanwhile.
     pub(super) fn put_back(&self, first: Pending) {
         let mut waiting = self.lock();
-        let place = waiting.all.iter().position(|pending| pending.alert.id == first.alert.id);
+        waiting.tried = Some(first.alert.id.clone());
+        let place = waiting.place(&first.alert.id);
         match place.and_then(|place| Some((place, merged(&first, waiting.all.get(place)?)))) {
             Some((place, Merged::One(both))) => waiting.put(place, *both),
             Some((place, Merged::Nothing)) => drop(waiting.all.remove(place)),
@@ -119,6 +138,25 @@ impl Waiting {
         }
     }
 
+    fn pop(&mut self) -> Option<Pending> {
+        let tried = self.tried.take().and_then(|id| self.place(&id));
+        let place = tried.or_else(|| self.next())?;
+        let next = self.all.remove(place)?;
+        self.turns.note(&next);
+        Some(next)
+    }
+
+    /// The place of the alert whose turn it is. Those of one finding stay in order.
+    fn next(&self) -> Option<usize> {
+        let next = self.all.iter().min_by_key(|pending| self.turns.rank(pending))?;
+        self.place(&next.alert.id)
+    }
+
+    /// The place of the oldest alert about this finding.
+    fn place(&self, id: &FindingId) -> Option<usize> {
+        self.all.iter().position(|pending| pending.alert.id == *id)
+    }
+
     /// The pod with most alerts loses its last one.
     fn make_room(&mut self) {
         if self.all.len() <= MOST {
@@ -135,6 +173,31 @@ impl Waiting {
     fn put(&mut self, place: usize, both: Pending) {
         if let Some(earlier) = self.all.get_mut(place) {
             *earlier = both;
+        }
+    }
+}
+
+impl Turns {
+    /// The lowest is next: of the pod whose last turn is longest ago, or that had none. Among those
+    /// that had none: the most severe, and then of the namespace whose last turn is longest ago.
+    fn rank(&self, pending: &Pending) -> (u64, Reverse<Severity>, u64) {
+        let (severity, tenant) = (pending.alert.finding.severity, pending.regarding.tenant());
+        let last = |turns: &BTreeMap<_, u64>, who| turns.get(&(severity, who)).copied();
+        let pod = last(&self.pods, tenant.pod).unwrap_or_default();
+        let namespace = last(&self.namespaces, tenant.namespace).unwrap_or_default();
+        (pod, Reverse(severity), namespace)
+    }
+
+    /// This alert has its turn. Whoever had none for as many turns as alerts fit into the queue
+    /// counts as one that had none yet.
+    fn note(&mut self, pending: &Pending) {
+        let (severity, tenant) = (pending.alert.finding.severity, pending.regarding.tenant());
+        self.count += 1;
+        let now = self.count;
+        for (turns, who) in [(&mut self.pods, tenant.pod), (&mut self.namespaces, tenant.namespace)]
+        {
+            turns.insert((severity, who), now);
+            turns.retain(|_, turn| *turn + MOST as u64 > now);
         }
     }
 }

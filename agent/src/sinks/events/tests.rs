@@ -59,6 +59,16 @@ fn pending(id: &str, event: AlertEvent) -> Pending {
     Pending { regarding: Regarding::of(&alert.finding, "n1").unwrap(), alert }
 }
 
+/// The same about a pod, given its namespace and UID.
+fn pending_of((namespace, uid): (&str, &str), id: &str, severity: Severity) -> Pending {
+    let mut raised = pending(id, AlertEvent::Raised).alert;
+    let finding = std::sync::Arc::make_mut(&mut raised.finding);
+    finding.severity = severity;
+    let Subject::Token { pod, .. } = &mut finding.subject else { panic!("about a token") };
+    (pod.namespace, pod.uid) = (Some(namespace.to_owned()), uid.to_owned());
+    Pending { regarding: Regarding::of(&raised.finding, "n1").unwrap(), alert: raised }
+}
+
 fn written(alert: &Alert) -> Value {
     new_event(&Regarding::of(&alert.finding, "n1").unwrap(), alert, "n1")
 }
@@ -217,19 +227,87 @@ fn a_pod_with_many_alerts_costs_others_no_event() {
     let queue = Queue::default();
     (0..1_000).for_each(|number| queue.push(pending(&number.to_string(), AlertEvent::Raised)));
     for number in 0..10 {
-        let mut other = pending(&format!("other-{number}"), AlertEvent::Raised);
-        let Subject::Token { pod, .. } =
-            &mut std::sync::Arc::make_mut(&mut other.alert.finding).subject
-        else {
-            panic!("about a token")
-        };
-        pod.uid = format!("other-uid-{number}");
-        other.regarding = Regarding::of(&other.alert.finding, "n1").unwrap();
-        queue.push(other);
+        let tenant = ("shop", &*format!("other-uid-{number}"));
+        queue.push(pending_of(tenant, &format!("other-{number}"), Severity::Warning));
     }
     let waiting = queue.waiting();
     let others = waiting.iter().filter(|(id, _)| id.starts_with("other")).count();
     assert_eq!((others, waiting.len(), queue.take_dropped()), (10, 256, 754));
+}
+
+/// The ids of the next alerts, without what comes after the first dash.
+async fn next(queue: &Queue, count: usize) -> Vec<String> {
+    let mut ids = Vec::new();
+    for _ in 0..count {
+        let id = queue.pop().await.alert.id.0;
+        ids.push(id.split('-').next().unwrap_or_default().to_owned());
+    }
+    ids
+}
+
+#[tokio::test]
+async fn pods_and_namespaces_have_their_events_in_turn() {
+    use Severity::{Critical, Info, Warning};
+    const HOG: (&str, &str) = ("shop", "hog");
+    const OTHER: (&str, &str) = ("shop", "other");
+    // (what it shows, what comes after 25 alerts of the hog were written, what is next)
+    type Case<'a> = (&'a str, &'a [((&'a str, &'a str), &'a str, Severity)], &'a [&'a str]);
+    let table: [Case<'_>; 5] = [
+        ("another pod is next", &[(OTHER, "a", Warning)], &["a", "hog"]),
+        ("whatever its severity", &[(OTHER, "a", Info)], &["a", "hog"]),
+        (
+            "and then each in turn",
+            &[(OTHER, "a", Warning), (OTHER, "b", Warning), (OTHER, "c", Warning)],
+            &["a", "hog", "b", "hog", "c", "hog", "hog"],
+        ),
+        (
+            "the most severe is first, also of a pod that had a turn",
+            &[(OTHER, "a", Info), (OTHER, "b", Warning), (("shop", "third"), "c", Critical)],
+            &["c", "b", "a", "hog"],
+        ),
+        (
+            "of many pods of one namespace and one of another",
+            &[
+                (("crowd", "1"), "a", Warning),
+                (("crowd", "2"), "b", Warning),
+                (("crowd", "3"), "c", Warning),
+                (("few", "4"), "d", Warning),
+            ],
+            &["a", "d", "b", "c", "hog"],
+        ),
+    ];
+    for (what, later, expected) in table {
+        let queue = Queue::default();
+        for number in 0..1_000 {
+            queue.push(pending_of(HOG, &format!("hog-{number}"), Warning));
+        }
+        assert_eq!(next(&queue, 25).await, ["hog"; 25]);
+        for (tenant, id, severity) in later {
+            queue.push(pending_of(*tenant, id, *severity));
+        }
+        assert_eq!(next(&queue, expected.len()).await, expected, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn events_about_one_finding_stay_in_order() {
+    use AlertEvent::{Cleared, Raised};
+    let queue = Queue::default();
+    queue.push(pending("one", Cleared));
+    queue.push(pending_of(("shop", "uid-1"), "one", Severity::Critical));
+    assert_eq!(queue.pop().await.alert.event, Cleared);
+    assert_eq!(queue.pop().await.alert.event, Raised);
+}
+
+#[tokio::test]
+async fn what_could_not_be_written_is_tried_again_first() {
+    let queue = Queue::default();
+    for (pod, id) in [("1", "a"), ("1", "b"), ("2", "c")] {
+        queue.push(pending_of(("shop", pod), id, Severity::Warning));
+    }
+    let tried = queue.pop().await;
+    queue.put_back(tried);
+    assert_eq!(next(&queue, 3).await, ["a", "c", "b"]);
 }
 
 #[test]
