@@ -169,8 +169,9 @@ fn a_name_has_one_vote_however_many_addresses_it_has_and_a_pool_has_more() {
     let port = running[0].address().port();
     let flag = |kind: &str, name: &str| [format!("--{kind}"), format!("{name}.test:{port}")];
     // (servers, pools, the state, the names that vote)
-    let table: [(&[&str], &[&str], &str, i64); 7] = [
+    let table: [(&[&str], &[&str], &str, i64); 8] = [
         (&["a", "same"], &[], "synchronised", 1), // one machine
+        (&["a", "A", "b"], &[], "synchronised", 2),
         (&["four", "a", "b"], &[], "synchronised", 3),
         (&["dual", "a", "b"], &[], "synchronised", 3),
         (&["dual", "a"], &[], "disagreeing", 2),

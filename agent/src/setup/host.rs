@@ -91,7 +91,26 @@ pub fn named_time_servers(settings: &Settings) -> TimeServers {
     }
     let pool = |name: &ServerName| ServerName { pool: Some(POOL_VOTES), ..name.clone() };
     let named = clock.servers.iter().cloned().chain(clock.pools.iter().map(pool));
-    TimeServers(named.map(|server| (server, false)).collect())
+    TimeServers(distinct(named).into_iter().map(|server| (server, false)).collect())
+}
+
+/// Each machine once. A server that is named as a pool too has one vote.
+fn distinct(named: impl Iterator<Item = ServerName>) -> Vec<ServerName> {
+    let mut taken: Vec<ServerName> = Vec::new();
+    for server in named {
+        match taken.iter().find(|known| known.machine() == server.machine()) {
+            Some(known) => log_same(&server, known),
+            None => taken.push(server),
+        }
+    }
+    taken
+}
+
+fn log_same(server: &ServerName, known: &ServerName) {
+    warn!(
+        %server, same_as = %known,
+        "not using a time server: its machine is configured already, and one machine has one vote"
+    );
 }
 
 fn discovered(prefix: &Path) -> TimeServers {
@@ -139,6 +158,29 @@ fn dmi(prefix: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_machine_is_named_once_whatever_its_spelling_and_port() {
+        // (servers, pools, those that are used)
+        let table: [(&[&str], &[&str], &[&str]); 5] = [
+            (&["ntp.a", "NTP.A.", "ntp.b"], &[], &["ntp.a:123", "ntp.b:123"]),
+            (&["ntp.a", "ntp.a:1123", "ntp.b"], &[], &["ntp.a:123", "ntp.b:123"]),
+            (&["::ffff:192.0.2.1", "192.0.2.1"], &[], &["[::ffff:192.0.2.1]:123"]),
+            (&["ntp.a"], &["Ntp.A", "ntp.b"], &["ntp.a:123", "ntp.b:123 pool"]),
+            (&["127.0.0.1:1", "127.0.0.1:2"], &[], &["127.0.0.1:1", "127.0.0.1:2"]),
+        ];
+        let parsed = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect();
+        let shown = |server: &ServerName| {
+            format!("{server}{}", if server.pool.is_some() { " pool" } else { "" })
+        };
+        for (servers, pools, used) in table {
+            let mut settings = Settings::default();
+            settings.clock.servers = parsed(servers);
+            settings.clock.pools = parsed(pools);
+            let named: Vec<_> = time_servers(&settings).iter().map(shown).collect();
+            assert_eq!(named, used, "{servers:?} {pools:?}");
+        }
+    }
 
     #[test]
     fn the_node_has_the_name_that_kubelet_registers() {

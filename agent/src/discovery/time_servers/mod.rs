@@ -53,7 +53,7 @@ impl Discovered {
     fn new(host: &str, port: Option<u16>, file: &Path) -> Option<Self> {
         let mut server: ServerName = host.parse().ok()?;
         if let Ok(address) = server.host.parse::<IpAddr>() {
-            server.host = address.to_string();
+            server.host = address.to_canonical().to_string();
         }
         server.port = port.unwrap_or(server.port);
         Some(Self { server, named_by: file.display().to_string(), nts: false })
@@ -74,10 +74,8 @@ impl Discovered {
         self.server.port = NTP_PORT;
     }
 
-    /// What two names of one server have in common.
-    fn key(&self) -> (String, u16) {
-        let host = self.server.host.trim_end_matches('.').to_ascii_lowercase();
-        (host, self.server.port)
+    fn is_same(&self, other: &Self) -> bool {
+        self.server.machine() == other.server.machine()
     }
 }
 
@@ -139,12 +137,12 @@ fn first<'a>(places: impl Iterator<Item = Finder<'a>>) -> Discovery {
     Discovery { public: distinct(left_out), ..Discovery::default() }
 }
 
-/// Each server once. A server that is named twice is one with NTS if either is, and a pool only if
+/// Each machine once. A server that is named twice is one with NTS if either is, and a pool only if
 /// both are.
 fn distinct(found: Vec<Discovered>) -> Vec<Discovered> {
     let mut taken: Vec<Discovered> = Vec::new();
     for new in found {
-        if let Some(known) = taken.iter_mut().find(|known| known.key() == new.key()) {
+        if let Some(known) = taken.iter_mut().find(|known| known.is_same(&new)) {
             known.nts |= new.nts;
             known.server.pool = known.server.pool.min(new.server.pool);
         } else {

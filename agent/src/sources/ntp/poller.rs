@@ -1,6 +1,6 @@
 //! Which servers are polled in a round, and when the next round is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -42,8 +42,7 @@ pub(super) struct Poller {
 
 impl Poller {
     pub(super) fn new(mut config: NtpConfig) -> Self {
-        let mut seen = BTreeSet::new();
-        config.servers.retain(|server| seen.insert(server.clone()));
+        config.servers = distinct(config.servers);
         config.servers.truncate(MAX_NAMES);
         Self { config, resolved: BTreeMap::new(), policies: BTreeMap::new() }
     }
@@ -181,8 +180,40 @@ impl Poller {
     }
 }
 
+/// Each machine once.
+fn distinct(servers: Vec<ServerName>) -> Vec<ServerName> {
+    let mut taken: Vec<ServerName> = Vec::new();
+    for server in servers {
+        if taken.iter().all(|known| known.machine() != server.machine()) {
+            taken.push(server);
+        }
+    }
+    taken
+}
+
 fn failed_lookup(server: ServerName, error: &ResolveError) -> Exchange {
     let now = clocks::now();
     let result = Err(ExchangeError::Resolve(error.to_string()));
     Exchange { server, started: now, ended: now, result }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_is_configured_once_whatever_its_spelling_and_port() {
+        // (the configured servers, those that are queried)
+        let table: [(&[&str], &[&str]); 4] = [
+            (&["ntp.a", "NTP.A.", "ntp.b"], &["ntp.a:123", "ntp.b:123"]),
+            (&["ntp.a", "ntp.a:1123", "ntp.b"], &["ntp.a:123", "ntp.b:123"]),
+            (&["192.0.2.1", "::ffff:192.0.2.1", "ntp.b"], &["192.0.2.1:123", "ntp.b:123"]),
+            (&["127.0.0.1:1", "127.0.0.1:2"], &["127.0.0.1:1", "127.0.0.1:2"]),
+        ];
+        for (configured, expected) in table {
+            let servers = configured.iter().map(|text| text.parse().unwrap()).collect();
+            let queried: Vec<_> = distinct(servers).iter().map(ToString::to_string).collect();
+            assert_eq!(queried, expected, "{configured:?}");
+        }
+    }
 }

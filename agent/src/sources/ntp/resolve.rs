@@ -45,6 +45,9 @@ pub(super) async fn resolve(server: &ServerName) -> Result<Vec<SocketAddr>, Reso
     let found = found.map_err(|_| ResolveError::Timeout)?.map_err(ResolveError::Resolver)?;
     let mut addresses = Vec::new();
     for address in found {
+        // An IPv4-mapped address is the IPv4 address.
+        let ip = address.ip().to_canonical();
+        let address = if ip.is_ipv4() { SocketAddr::new(ip, address.port()) } else { address };
         if !addresses.contains(&address) {
             addresses.push(address);
         }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::host::Host;
 use crate::base::text::shown;
 
 /// NTP's UDP port (RFC 5905, section 7.2).
@@ -28,14 +29,17 @@ pub struct ServerName {
 
 impl ServerName {
     /// Who votes through this address: the name, or the address itself if it is one of a pool.
-    pub(crate) fn voter(&self) -> (&str, u16, Option<&str>) {
+    pub(crate) fn voter(&self) -> (Host<'_>, u16, Option<Host<'_>>) {
         let address = self.pool.and(self.address.as_deref());
-        (&self.host, self.port, address)
+        (Host::of(&self.host), self.port, address.map(Host::of))
     }
 
-    /// Whether `other` is an address of the same name.
+    /// Whether `other` is an address of the same name. The port counts: whoever configures one
+    /// machine twice has it merged before it is queried ([`Self::machine`]), and under a pseudonym
+    /// nobody sees which ports are on loopback.
     pub(crate) fn shares_name(&self, other: &Self) -> bool {
-        (&self.host, self.port, self.pool) == (&other.host, other.port, other.pool)
+        (self.port, self.pool) == (other.port, other.pool)
+            && (self.host == other.host || Host::of(&self.host) == Host::of(&other.host))
     }
 }
 

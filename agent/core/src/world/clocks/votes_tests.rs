@@ -267,6 +267,18 @@ fn a_server_that_is_not_queried_keeps_its_vote_for_a_day() {
 }
 
 #[test]
+fn one_name_in_two_spellings_has_one_vote() {
+    for (one, other) in [("ntp.a", "NTP.A."), ("192.0.2.7", "::ffff:192.0.2.7")] {
+        let model = model_of(vec![
+            exchange((one, None, "192.0.2.7"), at(100), Some((WRONG, 2))),
+            exchange((other, None, "192.0.2.7"), at(100), Some((WRONG, 2))),
+            exchange(("ntp.b", None, "192.0.2.8"), at(100), Some((0, 2))),
+        ]);
+        assert_eq!(model.estimate(&at(100)).state, ClockState::Disagreeing, "{one} {other}");
+    }
+}
+
+#[test]
 fn one_configured_server_gives_an_offset_and_accuses_nobody() {
     for millis in [700, -90_000, WRONG] {
         let model = names(&[Some(millis)]);

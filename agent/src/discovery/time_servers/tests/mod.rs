@@ -189,7 +189,8 @@ fn a_server_is_taken_once_whatever_its_form() {
     let host = Host::with(&[(
         "etc/chrony.conf",
         "server NTP.example\nserver ntp.example. nts\nserver 2001:DB8:0:0::1\nserver 2001:db8::1\n\
-         server fe80::1%eth0\nserver ntp.example port 1123\n",
+         server fe80::1%eth0\nserver ntp.example port 1123\nserver ::ffff:192.0.2.1\n\
+         server 192.0.2.1\n",
     )]);
     assert_eq!(
         host.found(),
@@ -197,7 +198,7 @@ fn a_server_is_taken_once_whatever_its_form() {
             "NTP.example:123 /etc/chrony.conf nts",
             "[2001:db8::1]:123 /etc/chrony.conf",
             "[fe80::1%eth0]:123 /etc/chrony.conf",
-            "ntp.example:1123 /etc/chrony.conf",
+            "192.0.2.1:123 /etc/chrony.conf",
         ]
     );
 }
