@@ -164,14 +164,15 @@ fn a_name_has_one_vote_however_many_addresses_it_has_and_a_pool_has_more() {
     let hosts = Hosts::new(
         "127.0.0.1 a.test same.test\n127.0.0.2 b.test\n127.0.0.3 four.test\n127.0.0.4 \
          four.test\n127.0.0.5 four.test\n127.0.0.6 four.test\n127.0.0.3 dual.test\n::1 \
-         dual.test\n",
+         dual.test\n127.0.0.1 taker.test\n127.0.0.3 taker.test\n127.0.0.4 taker.test\n",
     );
     let port = running[0].address().port();
     let flag = |kind: &str, name: &str| [format!("--{kind}"), format!("{name}.test:{port}")];
     // (servers, pools, the state, the names that vote)
-    let table: [(&[&str], &[&str], &str, i64); 8] = [
+    let table: [(&[&str], &[&str], &str, i64); 9] = [
         (&["a", "same"], &[], "synchronised", 1), // one machine
         (&["a", "A", "b"], &[], "synchronised", 2),
+        (&["taker", "a"], &[], "disagreeing", 2), // it has the address of a too
         (&["four", "a", "b"], &[], "synchronised", 3),
         (&["dual", "a", "b"], &[], "synchronised", 3),
         (&["dual", "a"], &[], "disagreeing", 2),

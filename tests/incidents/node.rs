@@ -548,7 +548,8 @@ impl Node {
             ended,
             result: if answers { Ok(of(host)) } else { Err(ExchangeError::Timeout) },
         };
-        Round { started, ended, exchanges: ["a", "b", "c"].map(exchange).into() }
+        let exchanges = ["a", "b", "c"].map(exchange).into();
+        Round { started, ended, exchanges, voters: Vec::new() }
     }
 }
 

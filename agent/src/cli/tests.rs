@@ -29,7 +29,7 @@ pub(super) fn kernel() -> KernelClock {
 }
 
 pub(super) fn no_servers() -> Round {
-    Round { started: now(), ended: now(), exchanges: Vec::new() }
+    Round { started: now(), ended: now(), exchanges: Vec::new(), voters: Vec::new() }
 }
 
 /// The clock by that kernel alone, or by no source at all.

@@ -321,7 +321,10 @@ fn round(now: Reading) -> impl Strategy<Value = Round> {
         ended: now,
         result,
     });
-    vec(exchange, 0..4).prop_map(move |exchanges| Round { started: now, ended: now, exchanges })
+    (vec(exchange, 0..4), 0..4_usize).prop_map(move |(exchanges, voters)| {
+        let voters = exchanges.iter().take(voters).map(|it| it.server.clone()).collect();
+        Round { started: now, ended: now, exchanges, voters }
+    })
 }
 
 fn sample(now: Reading) -> impl Strategy<Value = Sample> {

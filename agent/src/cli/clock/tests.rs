@@ -23,6 +23,7 @@ fn report_of(offsets: &[Option<i64>]) -> ClockReport {
         started: at,
         ended: at,
         exchanges: offsets.iter().enumerate().map(exchange).collect(),
+        voters: Vec::new(),
     };
     let limits = Limits { servers_configured: !offsets.is_empty(), ..Limits::default() };
     ClockReport::new(&round, Err(io::Error::other("not permitted").into()), &limits, at)

@@ -58,7 +58,7 @@ fn clock(numbers: &mut Numbers<'_>) {
         now = now.after(Delta::from_secs(64));
         let round = (0..servers).map(|nth| exchange(nth, nth < wrong, truth, now, numbers));
         let exchanges = round.collect();
-        let round = Round { started: now, ended: now, exchanges };
+        let round = Round { started: now, ended: now, exchanges, voters: Vec::new() };
         let _ = engine.step(&now, Observation::NtpRound(round));
         for wait in [0, 30] {
             now = now.after(Delta::from_secs(wait));

@@ -7,6 +7,7 @@ mod packet;
 mod poll_policy;
 mod poller;
 mod resolve;
+mod voters;
 
 use std::sync::Arc;
 use std::time::Duration;

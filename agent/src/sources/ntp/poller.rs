@@ -1,6 +1,6 @@
 //! Which servers are polled in a round, and when the next round is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use super::exchange::exchange;
 use super::poll_policy::{MIN_INTERVAL, PollPolicy};
 use super::resolve::{ResolveError, chosen, resolve};
+use super::voters::{Voter, voters};
 use super::{BURST_SPACING, NtpConfig};
 use crate::clocks;
 
@@ -51,11 +52,13 @@ impl Poller {
     pub(super) async fn round(&mut self) -> Round {
         let started = clocks::now();
         let mut exchanges = self.resolve(started.monotonic).await;
-        let due = self.due(started.monotonic);
+        let voters = self.voters();
+        let due = self.due(&voters, started.monotonic);
         let polled = self.poll(&due).await;
         self.record(&due, &polled);
-        exchanges.extend(polled);
-        Round { started, ended: clocks::now(), exchanges }
+        exchanges.extend(due.iter().filter_map(|(name, at)| Some(of_name(name, polled.get(at)?))));
+        let voters = voters.into_iter().map(|voter| voter.name).collect();
+        Round { started, ended: clocks::now(), exchanges, voters }
     }
 
     /// How long to wait before the next round. Jittered, so that a fleet that was started at once
@@ -116,15 +119,20 @@ impl Poller {
             .collect()
     }
 
-    /// The addresses to poll now: the first one of each name, then the second ones. A machine with
-    /// two names is polled once, and has the vote of one.
-    fn due(&mut self, now: Monotonic) -> Vec<(ServerName, SocketAddr)> {
-        let mut due: Vec<(ServerName, SocketAddr)> = Vec::new();
-        for (nth, server, address) in self.addresses() {
-            let is_new = due.iter().all(|(_, known)| *known != address);
-            let has_room = nth == 0 || due.len() < MAX_SERVERS;
-            if self.policy(&server, address).allows(now) && has_room && is_new {
-                due.push((server, address));
+    fn voters(&self) -> Vec<Voter> {
+        let addresses = |server| self.resolved.get(server).map_or(&[][..], |it| &it.addresses);
+        voters(self.config.servers.iter().map(|server| (server, addresses(server))))
+    }
+
+    /// The addresses to poll now, each with every name that it answers for: the first address of
+    /// each name, then the second ones.
+    fn due(&mut self, voters: &[Voter], now: Monotonic) -> Vec<(ServerName, SocketAddr)> {
+        let (mut due, mut polled) = (Vec::new(), BTreeSet::new());
+        for (nth, server, address) in addresses(voters) {
+            let has_room = nth == 0 || polled.len() < MAX_SERVERS || polled.contains(&address);
+            if self.policy(server, address).allows(now) && has_room {
+                polled.insert(address);
+                due.push((server.clone(), address));
             }
         }
         self.policies.retain(|address, _| {
@@ -133,48 +141,40 @@ impl Poller {
         due
     }
 
-    /// Every known address, with its place among those of its name, and the name.
-    fn addresses(&self) -> Vec<(usize, ServerName, SocketAddr)> {
-        let mut all = Vec::new();
-        for server in &self.config.servers {
-            let known = self.resolved.get(server).into_iter().flat_map(|known| &known.addresses);
-            all.extend(known.enumerate().map(|(nth, at)| (nth, server.clone(), *at)));
-        }
-        all.sort_by_key(|(nth, ..)| *nth);
-        all
-    }
-
     fn policy(&mut self, server: &ServerName, address: SocketAddr) -> &PollPolicy {
         self.policies
             .entry(address)
             .or_insert_with(|| PollPolicy::new(address.ip().is_loopback(), server.is_public()))
     }
 
-    async fn poll(&self, due: &[(ServerName, SocketAddr)]) -> Vec<Exchange> {
-        let mut running = JoinSet::new();
-        for (at, (server, address)) in due.iter().enumerate() {
-            let (name, address) = (
-                ServerName { address: Some(address.ip().to_string()), ..server.clone() },
-                *address,
-            );
+    /// Polls each of these addresses once.
+    async fn poll(&self, due: &[(ServerName, SocketAddr)]) -> BTreeMap<SocketAddr, Exchange> {
+        let (mut running, mut seen) = (JoinSet::new(), BTreeSet::new());
+        for (server, address) in due.iter().filter(|(_, address)| seen.insert(*address)) {
+            let (name, address) = (at_address(server, Some(address.ip().to_string())), *address);
             let (limit, attempts) = (self.config.timeout, self.config.attempts);
-            running.spawn(async move { (at, exchange(name, address, limit, attempts).await) });
+            running.spawn(async move { (address, exchange(name, address, limit, attempts).await) });
         }
-        let mut polled = running.join_all().await;
-        polled.sort_by_key(|(at, _)| *at);
-        polled.into_iter().map(|(_, exchange)| exchange).collect()
+        running.join_all().await.into_iter().collect()
     }
 
     /// Updates policies and lookups with the outcome of a round.
-    fn record(&mut self, due: &[(ServerName, SocketAddr)], polled: &[Exchange]) {
+    fn record(
+        &mut self,
+        due: &[(ServerName, SocketAddr)],
+        polled: &BTreeMap<SocketAddr, Exchange>,
+    ) {
         let interval = self.interval();
-        for ((server, address), exchange) in due.iter().zip(polled) {
+        for (address, exchange) in polled {
             if let Some(policy) = self.policies.get_mut(address) {
                 policy.record(exchange.ended.monotonic, interval, exchange.result.as_ref().err());
             }
-            if let Some(known) = self.resolved.get_mut(server) {
-                let of_this = due.iter().zip(polled).filter(|((other, _), _)| other == server);
-                known.responds = of_this.into_iter().any(|(_, exchange)| exchange.result.is_ok());
+        }
+        for (name, known) in &mut self.resolved {
+            let of_this = due.iter().filter(|(server, _)| server == name);
+            let mut answers = of_this.filter_map(|(_, at)| polled.get(at)).peekable();
+            if answers.peek().is_some() {
+                known.responds = answers.any(|exchange| exchange.result.is_ok());
             }
         }
     }
@@ -189,6 +189,26 @@ fn distinct(servers: Vec<ServerName>) -> Vec<ServerName> {
         }
     }
     taken
+}
+
+/// Every address of these voters, with its place among those of its name, and the name.
+fn addresses(voters: &[Voter]) -> Vec<(usize, &ServerName, SocketAddr)> {
+    let mut all = Vec::new();
+    for Voter { name, addresses } in voters {
+        all.extend(addresses.iter().enumerate().map(|(nth, address)| (nth, name, *address)));
+    }
+    all.sort_by_key(|(nth, ..)| *nth);
+    all
+}
+
+fn at_address(server: &ServerName, address: Option<String>) -> ServerName {
+    ServerName { address, ..server.clone() }
+}
+
+/// The answer of an address to one of its names.
+fn of_name(name: &ServerName, exchange: &Exchange) -> Exchange {
+    let server = at_address(name, exchange.server.address.clone());
+    Exchange { server, ..exchange.clone() }
 }
 
 fn failed_lookup(server: ServerName, error: &ResolveError) -> Exchange {
@@ -215,5 +235,26 @@ mod tests {
             let queried: Vec<_> = distinct(servers).iter().map(ToString::to_string).collect();
             assert_eq!(queried, expected, "{configured:?}");
         }
+    }
+
+    /// The addresses are of this machine, and nothing answers there.
+    #[tokio::test]
+    async fn an_address_is_polled_once_and_answers_for_each_of_its_names() {
+        let names = ["e:1", "b:1"].map(|name| name.parse().unwrap());
+        let config = NtpConfig { servers: names.to_vec(), attempts: 1, ..NtpConfig::default() };
+        let mut poller = Poller::new(config);
+        let [e, b] = names;
+        for (name, last) in [(&e, &[2, 9][..]), (&b, &[2])] {
+            let addresses = last.iter().map(|last| ([127, 0, 0, *last], 1).into()).collect();
+            let known = Resolved { addresses, at: clocks::now().monotonic, responds: true };
+            poller.resolved.insert(name.clone(), known);
+        }
+        let round = poller.round().await;
+        let of = |exchange: &Exchange| exchange.server.to_string();
+        let answered: Vec<_> = round.exchanges.iter().map(of).collect();
+        assert_eq!(answered, ["e:1 (127.0.0.2)", "b:1 (127.0.0.2)", "e:1 (127.0.0.9)"]);
+        assert_eq!(round.exchanges[0].started, round.exchanges[1].started, "one request");
+        assert_eq!(round.voters, [e, b]);
+        assert!(poller.resolved.values().all(|known| !known.responds), "both are looked up again");
     }
 }

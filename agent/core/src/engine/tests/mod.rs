@@ -128,6 +128,7 @@ pub(super) fn measured(now: &Reading, offset: Delta) -> Observation {
         started: now.after(Delta::from_millis(-10)),
         ended: *now,
         exchanges: ["a", "b", "c"].map(exchange).into(),
+        voters: Vec::new(),
     })
 }
 

@@ -20,9 +20,10 @@ impl Pseudonyms {
     }
 
     pub(super) fn round(&self, round: Round) -> Round {
-        let Round { started, ended, exchanges } = round;
+        let Round { started, ended, exchanges, voters } = round;
         let exchanges = exchanges.into_iter().map(|exchange| self.exchange(exchange)).collect();
-        Round { started, ended, exchanges }
+        let voters = voters.into_iter().map(|voter| self.server_name(voter)).collect();
+        Round { started, ended, exchanges, voters }
     }
 
     fn exchange(&self, exchange: Exchange) -> Exchange {

@@ -121,15 +121,16 @@ impl ClockModel {
     /// Updates the servers of a round. A server that was not queried in it keeps its measurements
     /// until they are too old: servers with a poll limit are queried in some rounds only.
     fn take_exchanges(&mut self, round: &Round) {
+        self.names.round(round);
         let mut known = std::mem::take(&mut self.servers);
         for exchange in &round.exchanges {
-            self.names.see(&exchange.server, exchange.ended.monotonic);
             let position = known.iter().position(|peer| peer.server == exchange.server);
             let before = position.map(|at| known.swap_remove(at));
             self.servers.push(Peer::after(exchange, before));
         }
         known.retain(|peer| peer.is_recent(&round.ended, self.limits.max_age));
         self.servers.extend(known);
+        self.servers.retain(|peer| self.names.count(&peer.server));
         self.servers.truncate(MAX_SERVERS);
     }
 

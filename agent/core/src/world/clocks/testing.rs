@@ -54,7 +54,8 @@ pub(crate) fn round(taken: Reading, answers: &[Answer<'_>]) -> Round {
         ended: taken,
         result: result.clone().map(|(offset, bound)| sample(taken, offset, bound)),
     };
-    Round { started, ended: taken, exchanges: answers.iter().map(exchange).collect() }
+    let exchanges = answers.iter().map(exchange).collect();
+    Round { started, ended: taken, exchanges, voters: Vec::new() }
 }
 
 /// An answer with an offset of `millis` milliseconds and a bound of 5 ms.

@@ -128,8 +128,14 @@ pub struct Round {
     pub started: Reading,
     /// When it ended.
     pub ended: Reading,
-    /// One per server that was queried; empty where none is configured.
+    /// One per server that was queried; empty where none is configured. An address that several
+    /// names have was queried once, and is here once for each of them.
     pub exchanges: Vec<Exchange>,
+    /// The configured servers, each machine once: they vote, whether they were queried or not.
+    /// Empty in recordings of agents that did not report them: then every name that was queried
+    /// votes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub voters: Vec<ServerName>,
 }
 
 /// The kernel's report about the clock: the result of adjtimex(2) without a change.

@@ -10,13 +10,14 @@ use std::cmp::Reverse;
 use super::bound::Range;
 use super::overlap::{hull, shared_by};
 use super::server::ServerName;
+use super::types::Round;
 use crate::base::time::{Delta, Monotonic, Reading};
 
 /// Names that are kept. No configuration has so many; it bounds memory.
 const MAX_NAMES: usize = 64;
-/// A name that was not queried for so long has no vote any more: another name has taken over its
-/// addresses. A server that is still configured pauses for a day at most, after DENY (RFC 5905,
-/// section 7.4).
+/// Where a recording does not show who is configured: a name that was not queried for so long has
+/// no vote any more, because another name has taken over its addresses. A server that is still
+/// configured pauses for a day at most, after DENY (RFC 5905, section 7.4).
 const FORGOTTEN: Delta = Delta::from_secs(86_400);
 
 /// What one address answered.
@@ -48,26 +49,53 @@ pub(crate) struct Ballot {
     pub(crate) claim: Claim,
 }
 
-/// The names that the agent queries, in the order in which it first did. A name that does not
-/// answer keeps its vote: silence does not make the others a majority.
+/// The names that vote. A name that does not answer keeps its vote: silence does not make the
+/// others a majority.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Names(Vec<(ServerName, Monotonic)>);
+pub(crate) struct Names {
+    /// Those that are configured; empty if the rounds do not show it.
+    configured: Vec<ServerName>,
+    /// Those that the agent queries, in the order in which it first did.
+    queried: Vec<(ServerName, Monotonic)>,
+}
 
 impl Names {
-    /// Takes that a server was queried.
-    pub(crate) fn see(&mut self, server: &ServerName, at: Monotonic) {
-        if let Some((_, last)) = self.0.iter_mut().find(|(known, _)| known.shares_name(server)) {
-            *last = at;
-        } else if self.0.len() < MAX_NAMES {
-            self.0.push((ServerName { address: None, ..server.clone() }, at));
+    /// Takes who is configured, and who was queried.
+    pub(crate) fn round(&mut self, round: &Round) {
+        if !round.voters.is_empty() {
+            self.configured = round.voters.iter().take(MAX_NAMES).map(of_all_addresses).collect();
         }
+        for exchange in &round.exchanges {
+            self.see(&exchange.server, exchange.ended.monotonic);
+        }
+    }
+
+    fn see(&mut self, server: &ServerName, at: Monotonic) {
+        let mut known = self.queried.iter_mut();
+        if let Some((_, last)) = known.find(|(known, _)| known.shares_name(server)) {
+            *last = at;
+        } else if self.queried.len() < MAX_NAMES {
+            self.queried.push((of_all_addresses(server), at));
+        }
+    }
+
+    /// Whether the answers of this server count. Not if another name has taken over its addresses.
+    pub(crate) fn count(&self, server: &ServerName) -> bool {
+        self.configured.is_empty() || self.configured.iter().any(|name| name.shares_name(server))
     }
 
     /// The ballots at `now`, given the answer of each address.
     pub(crate) fn ballots(&self, answers: &[Answer<'_>], now: &Reading) -> Vec<Ballot> {
-        let current = self.0.iter().filter(|(_, last)| now.monotonic - *last < FORGOTTEN);
+        if !self.configured.is_empty() {
+            return self.configured.iter().flat_map(|name| of_name(name, answers)).collect();
+        }
+        let current = self.queried.iter().filter(|(_, last)| now.monotonic - *last < FORGOTTEN);
         current.flat_map(|(name, _)| of_name(name, answers)).collect()
     }
+}
+
+fn of_all_addresses(server: &ServerName) -> ServerName {
+    ServerName { address: None, ..server.clone() }
 }
 
 fn of_name(name: &ServerName, answers: &[Answer<'_>]) -> Vec<Ballot> {

@@ -30,7 +30,7 @@ fn exchange(
 fn model_of(exchanges: Vec<Exchange>) -> ClockModel {
     let mut model = model();
     let started = at(100).after(Delta::from_millis(-10));
-    model.round(&Round { started, ended: at(100), exchanges });
+    model.round(&Round { started, ended: at(100), exchanges, voters: Vec::new() });
     model
 }
 
@@ -228,7 +228,7 @@ fn a_pool_has_a_vote_for_each_address_up_to_its_maximum() {
     let mut model = names(&[Some(0), Some(0)]);
     let lies = |address| exchange(("pool", Some(1), address), at(101), Some((WRONG, 2)));
     let exchanges = vec![lies("203.0.113.1"), lies("203.0.113.2")];
-    model.round(&Round { started: at(101), ended: at(101), exchanges });
+    model.round(&Round { started: at(101), ended: at(101), exchanges, voters: Vec::new() });
     assert_eq!(model.estimate(&at(101)).state, Synchronised);
 }
 
@@ -244,6 +244,7 @@ fn former_addresses_of_a_pool_have_no_vote_once_others_answer() {
                 exchange(("pool", Some(3), &address), at(secs), answer)
             })
             .collect(),
+        voters: Vec::new(),
     };
     let mut model = model();
     model.round(&round(100, [1, 2, 3], None));
@@ -257,13 +258,82 @@ fn a_server_that_is_not_queried_keeps_its_vote_for_a_day() {
     let mut model = names(&[Some(0), None, None]);
     let one = |secs: i64| {
         let exchanges = vec![exchange(("s0", None, "192.0.2.0"), at(secs), Some((WRONG, 2)))];
-        Round { started: at(secs), ended: at(secs), exchanges }
+        Round { started: at(secs), ended: at(secs), exchanges, voters: Vec::new() }
     };
     // The others have refused the agent for a day (DENY).
     model.round(&one(80_000));
     assert_eq!(model.estimate(&at(80_000)).state, ClockState::Unknown);
     model.round(&one(90_000));
     assert_eq!(model.estimate(&at(90_000)).state, ClockState::Off, "their names were taken over");
+}
+
+/// A round of these names with their addresses and what each answers, in which `voters` are
+/// configured.
+fn configured(voters: &[&str], answers: &[(&str, &str, Option<i64>)]) -> ClockModel {
+    let of = |(name, address, answer): &(&str, &str, Option<i64>)| {
+        exchange((name, None, address), at(100), answer.map(|millis| (millis, 2)))
+    };
+    let exchanges = answers.iter().map(of).collect();
+    let voters = voters.iter().map(|name| server(name)).collect();
+    let mut model = model();
+    model.round(&Round { started: at(100), ended: at(100), exchanges, voters });
+    model
+}
+
+#[test]
+fn a_name_votes_because_it_is_configured_whoever_else_has_its_addresses() {
+    const LIE: Option<i64> = Some(WRONG);
+    let of_liars = [
+        ("e1", "192.0.2.2", Some(0)), // the address of b
+        ("e1", "198.51.100.1", LIE),
+        ("e1", "198.51.100.2", LIE),
+        ("e1", "198.51.100.3", LIE),
+        ("e2", "192.0.2.3", Some(0)), // the address of c
+        ("e2", "198.51.100.4", LIE),
+        ("e2", "198.51.100.5", LIE),
+        ("e2", "198.51.100.6", LIE),
+    ];
+    let of = |count: usize, honest: &[(&'static str, &'static str, Option<i64>)]| {
+        [&of_liars[..count], honest].concat()
+    };
+    let (b, c, d) = (("b", "192.0.2.2"), ("c", "192.0.2.3"), ("d", "192.0.2.4"));
+    let right = |(name, address)| (name, address, Some(0));
+    let five = ["e1", "e2", "b", "c", "d"];
+    // (who is configured, what was answered, the state, who votes)
+    let table = [
+        (&five[..], of(8, &[right(b), right(c), right(d)]), ClockState::Synchronised, 5),
+        (&five, of(8, &[right(d)]), ClockState::Disagreeing, 5),
+        (&["e1", "b"], of(4, &[right(b)]), ClockState::Disagreeing, 2),
+        (&["e1", "b"], of(4, &[]), ClockState::Disagreeing, 2),
+        (&["b", "c"], vec![right(b)], ClockState::Unknown, 2),
+    ];
+    for (voters, answers, state, count) in table {
+        let model = configured(voters, &answers);
+        let estimate = model.estimate(&at(100));
+        assert_eq!((estimate.state, estimate.alone), (state, false), "{voters:?} {answers:?}");
+        assert_eq!(ClockFacts::new(&model, &at(100)).voters(), count, "{voters:?}");
+    }
+}
+
+#[test]
+fn a_configured_name_keeps_its_vote_until_the_configuration_changes() {
+    let mut model = configured(&["a", "b", "c"], &[("a", "192.0.2.1", Some(WRONG))]);
+    let round = |secs: i64, voters: &[&str]| Round {
+        started: at(secs),
+        ended: at(secs),
+        exchanges: vec![exchange(("a", None, "192.0.2.1"), at(secs), Some((WRONG, 2)))],
+        voters: voters.iter().map(|name| server(name)).collect(),
+    };
+    model.round(&round(90_000, &["a", "b", "c"]));
+    assert_eq!(model.estimate(&at(90_000)).state, ClockState::Unknown, "one of three, for a day");
+    model.round(&round(90_064, &["a"]));
+    assert_eq!(model.estimate(&at(90_064)).state, ClockState::Off, "the others were its aliases");
+    // Answers of a name that votes no more are nobody's.
+    let mut other = round(90_128, &["b"]);
+    other.exchanges = vec![exchange(("b", None, "192.0.2.2"), at(90_128), Some((0, 2)))];
+    model.round(&other);
+    assert!(model.estimate(&at(90_128)).offset.abs() < Delta::from_millis(3));
+    assert_eq!(model.servers().len(), 1);
 }
 
 #[test]
