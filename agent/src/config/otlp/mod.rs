@@ -9,6 +9,7 @@
 
 mod doubts;
 mod endpoint;
+mod hidden;
 mod mistake;
 mod resolve;
 mod resource;
@@ -18,6 +19,7 @@ pub(crate) mod tests;
 mod variables;
 
 pub use endpoint::shown_endpoint;
+pub use hidden::hidden_parts;
 pub use mistake::{Mistake, Source};
 pub use resource::{Identity, resource};
 pub use target::{ALERT_MEMORY, OwnOtlp, Settings, Target, TlsFiles};

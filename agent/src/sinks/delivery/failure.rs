@@ -88,7 +88,7 @@ impl Failure {
 
     /// Over HTTP.
     pub(super) fn http(head: &Parts, body: &[u8], target: &Target, now: Wall) -> Self {
-        let reason = reason::in_body(&head.headers, body, &target.headers);
+        let reason = reason::in_body(&head.headers, body, target);
         let text = format!("HTTP {}{}", head.status, colon(&reason));
         let text = format!("{text}{}", redirection(&head.headers, target));
         let retry_after = retry_after(&head.headers, now);
@@ -149,7 +149,7 @@ fn note(route: &Route) -> Option<String> {
 
 /// The collector's own words, after what the code says.
 fn reported(text: &str, target: &Target) -> String {
-    colon(&reason::safe(text, &target.headers))
+    colon(&reason::safe(text, target))
 }
 
 fn colon(reason: &str) -> String {
@@ -173,8 +173,7 @@ fn wants_tls(status: StatusCode, reason: &str) -> bool {
 }
 
 fn redirection(headers: &HeaderMap, target: &Target) -> String {
-    let to = headers.get(http::header::LOCATION).and_then(|to| to.to_str().ok());
-    to.map(|to| format!(" to {}", reason::safe(to, &target.headers))).unwrap_or_default()
+    reason::location(headers, target).map(|to| format!(" to {to}")).unwrap_or_default()
 }
 
 /// The specification's tables. Codes that it calls not retryable differ here by what can help.

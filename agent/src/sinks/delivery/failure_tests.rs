@@ -1,8 +1,10 @@
 use bytes::Bytes;
 use prost::Message as _;
 use tokenwatch_core::base::time::Delta;
+use tokenwatch_otlp::PartialSuccess;
 use tokenwatch_otlp::protocol::Protocol::{Grpc, HttpProtobuf};
 
+use super::super::news::warning;
 use super::super::rpc::{Any, ProtoDuration, RetryInfo};
 use super::*;
 use crate::config::otlp::OwnOtlp;
@@ -197,6 +199,29 @@ fn a_redirection_is_shown_with_its_target() {
     let head = head(308, &[("location", "https://c:4318/v1/logs")]);
     let failure = Failure::http(&head, b"", &collector(), NOW.now);
     assert_eq!(failure.text, "HTTP 308 Permanent Redirect to https://c:4318/v1/logs");
+}
+
+/// Whatever the collector repeats of it, and wherever.
+#[test]
+fn a_key_in_the_endpoint_is_not_shown() {
+    let vars = [("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://c/v1/logs?api-key=s3cret22chars")];
+    let in_query = resolved(&OwnOtlp::default(), &vars).logs.unwrap();
+    for target in [in_query, target("https://c/s3cret22chars", &[])] {
+        let sent = target.endpoint.to_string();
+        let partial = PartialSuccess { rejected: 1, message: sent.clone() };
+        let redirected = head(308, &[("location", sent.as_str())]);
+        let texts = [
+            Failure::http(&redirected, b"", &target, NOW.now).text,
+            Failure::http(&head(404, &[]), sent.as_bytes(), &target, NOW.now).text,
+            Failure::not_grpc(&redirected, sent.as_bytes(), &target, NOW.now).text,
+            Failure::grpc(&Status::unavailable(sent), &target).text,
+            warning(&partial, "alerts", &target).unwrap().1,
+        ];
+        for text in texts {
+            assert!(!text.contains("s3cret"), "{text}");
+            assert!(text.contains("//c"), "the host is shown: {text}");
+        }
+    }
 }
 
 #[test]

@@ -19,6 +19,8 @@ use crate::fuzzed::{Response, assert_no_token};
 
 /// What the agent sends, and a collector may repeat.
 const SECRET: &str = "s3cr-et-0f-the-agent";
+/// The same in the path of the endpoint.
+const KEY: &str = "k3y-0f-the-agent";
 const NOW: Wall = Wall::from_secs(1_800_000_000);
 /// The longest text of a failure: the reason of the collector has 240 characters, each of which may
 /// be escaped, and there may be a redirection, advice and the endpoint.
@@ -64,7 +66,7 @@ pub(crate) fn tls(bytes: &[u8], file: &Path) {
 fn target() -> Option<Target> {
     let headers = vec![("authorization".to_owned(), format!("Bearer {SECRET}"))];
     let own = OwnOtlp {
-        endpoint: Some("http://collector.example:4318".to_owned()),
+        endpoint: Some(format!("http://collector.example:4318/{KEY}")),
         headers: headers.into_iter().collect(),
         ..OwnOtlp::default()
     };
@@ -82,6 +84,6 @@ fn judged(bytes: &[u8], failure: Failure, target: &Target) {
 fn is_safe(bytes: &[u8], text: &str) {
     assert_no_token(bytes, text);
 
-    assert!(!text.contains(SECRET), "{text}");
+    assert!(!text.contains(SECRET) && !text.contains(KEY), "{text}");
     assert!(text.len() <= MAX_TEXT && !text.contains(char::is_control), "{text}");
 }

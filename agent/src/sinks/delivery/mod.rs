@@ -28,6 +28,7 @@ mod pool;
 mod queue;
 mod reason;
 mod rpc;
+mod secrets;
 mod shared;
 mod speaks;
 mod tls;

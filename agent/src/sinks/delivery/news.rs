@@ -91,7 +91,7 @@ pub(super) fn warning(
     name: &str,
     target: &Target,
 ) -> Option<(Cause, String)> {
-    let message = reason::safe(&partial.message, &target.headers);
+    let message = reason::safe(&partial.message, target);
     match partial.rejected {
         0 if message.is_empty() => None,
         0 => Some((Cause::Warned, format!("{target}: accepted, with a warning: {message}"))),

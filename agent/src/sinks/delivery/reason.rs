@@ -1,38 +1,57 @@
 //! The collector's own reason in an answer, made safe to show: bounded, without control characters,
 //! and without anything that looks like a secret.
 
-use http::HeaderMap;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, LOCATION};
+use http::{HeaderMap, Uri};
 use prost::Message as _;
 use serde_json::Value;
 use tokenwatch_core::base::text::escaped;
 
 use super::rpc::RpcStatus;
+use super::secrets::{HIDDEN, Secrets, without_queries};
+use crate::config::otlp::{Target, shown_endpoint};
 
 /// Characters of a reason that are shown. Collectors need a line; a page of HTML has no reason.
 const MOST_SHOWN: usize = 240;
 /// Bytes of an answer that are looked at.
 const MOST_READ: usize = 16 << 10;
-/// What stands for something secret.
-const HIDDEN: &str = "***";
 /// Runs of characters of base64, base64url or hex that are as long as this are taken for a key.
 /// Longer than a UUID, and than the names of most things.
 const LENGTH_OF_A_KEY: usize = 40;
-/// Shortest value of a header that is recognised where a collector repeats it.
-const SHORTEST_SECRET: usize = 4;
 
-/// The reason in the body of an HTTP answer; empty if there is none. `sent` are the headers of the
-/// request, which the answer may repeat.
-pub(super) fn in_body(headers: &HeaderMap, body: &[u8], sent: &HeaderMap) -> String {
+/// The reason in the body of an HTTP answer; empty if there is none. The answer may repeat what was
+/// sent to `target`.
+pub(super) fn in_body(headers: &HeaderMap, body: &[u8], target: &Target) -> String {
     let body = body.get(..MOST_READ).unwrap_or(body);
     let content = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    safe(&text_of(content.unwrap_or_default(), body).unwrap_or_default(), sent)
+    safe(&text_of(content.unwrap_or_default(), body).unwrap_or_default(), target)
+}
+
+/// Where an answer redirects to, shown as an endpoint is; none if that is no URL.
+pub(super) fn location(headers: &HeaderMap, target: &Target) -> Option<String> {
+    let to = headers.get(LOCATION)?.to_str().ok()?;
+    let to = absolute(to, &target.endpoint).parse().ok()?;
+    Some(safe(&shown_endpoint(&to), target))
+}
+
+/// A reference as a URL, as far as scheme and host go (RFC 3986 section 4.2).
+fn absolute(reference: &str, base: &Uri) -> String {
+    let scheme = base.scheme_str().unwrap_or("http");
+    let host = base.authority().map_or("", |authority| authority.as_str());
+    if reference.starts_with("//") {
+        return format!("{scheme}:{reference}");
+    }
+    match reference.strip_prefix('/') {
+        Some(path) => format!("{scheme}://{host}/{path}"),
+        None if reference.contains("://") => reference.to_owned(),
+        None => format!("{scheme}://{host}/{reference}"),
+    }
 }
 
 /// `text` of a collector, safe to show.
-pub(super) fn safe(text: &str, sent: &HeaderMap) -> String {
-    let text = without_headers(text, sent);
-    let words: Vec<String> = text.split_whitespace().map(ToOwned::to_owned).collect();
+pub(super) fn safe(text: &str, target: &Target) -> String {
+    let text = Secrets::of(target).without(text);
+    let words: Vec<String> = text.split_whitespace().map(without_queries).collect();
     let hidden = without_credentials(words).join(" ");
     let shown: String = escaped(&hidden).chars().take(MOST_SHOWN).collect();
     if shown.chars().count() == MOST_SHOWN { shown + "…" } else { shown }
@@ -115,19 +134,6 @@ fn after_element<'a>(tag: &str, after: &'a str) -> &'a str {
     after.find(end).map_or("", |at| &after[at..])
 }
 
-/// Without the values of the headers that the agent sent, and the words of them.
-fn without_headers(text: &str, sent: &HeaderMap) -> String {
-    let values = sent.values().filter_map(|value| value.to_str().ok());
-    let parts = values.flat_map(|value| std::iter::once(value).chain(value.split(' ')));
-    let secrets = parts.filter(|part| part.len() >= SHORTEST_SECRET && !is_scheme(part));
-    secrets.fold(text.to_owned(), |text, secret| text.replace(secret, HIDDEN))
-}
-
-/// Names of the schemes of an `Authorization` header.
-fn is_scheme(word: &str) -> bool {
-    ["bearer", "basic", "apikey", "token"].iter().any(|scheme| word.eq_ignore_ascii_case(scheme))
-}
-
 /// The word after `Bearer` or `Basic` is a credential, and so is one that looks like a token or a
 /// key.
 fn without_credentials(words: Vec<String>) -> Vec<String> {
@@ -167,14 +173,23 @@ fn is_key(run: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::otlp::OwnOtlp;
+    use crate::config::otlp::tests::resolved;
+
+    fn target() -> Target {
+        let vars = [
+            ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "https://c:4318/v1/logs?api-key=s3cret22chars"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20s3cr-et"),
+        ];
+        resolved(&OwnOtlp::default(), &vars).logs.unwrap()
+    }
 
     fn reason(content: &str, body: &[u8]) -> String {
         let headers = match content {
             "" => HeaderMap::new(),
             content => HeaderMap::from_iter([(CONTENT_TYPE, content.parse().unwrap())]),
         };
-        let key = (http::header::AUTHORIZATION, "Bearer s3cr-et".parse().unwrap());
-        in_body(&headers, body, &HeaderMap::from_iter([key]))
+        in_body(&headers, body, &target())
     }
 
     fn status(message: &str) -> Vec<u8> {
@@ -211,6 +226,27 @@ mod tests {
     }
 
     #[test]
+    fn a_redirection_is_shown_as_an_endpoint_is() {
+        let shown = |to: &str| {
+            let headers = HeaderMap::from_iter([(LOCATION, to.parse().unwrap())]);
+            location(&headers, &target())
+        };
+        let table = [
+            ("https://c:4318/v1/logs?api-key=s3cret22chars", "https://c:4318/v1/logs"),
+            ("/v1/logs?api-key=s3cret22chars#s3cret22chars", "https://c:4318/v1/logs"),
+            ("/login?next=https://other/", "https://c:4318/…"),
+            ("//other/login", "https://other/…"),
+            ("login", "https://c:4318/…"),
+            ("http://user:password@other/s3cret22chars/v1/logs", "http://other/…/v1/logs"),
+            ("https://s3cret22chars.example/", "https://***.example/"),
+        ];
+        for (to, expected) in table {
+            assert_eq!(shown(to).as_deref(), Some(expected), "{to}");
+        }
+        assert_eq!(shown("https://a b/"), None);
+    }
+
+    #[test]
     fn a_long_reason_is_cut() {
         assert_eq!(reason("", "ü ".repeat(5_000).as_bytes()).chars().count(), MOST_SHOWN + 1);
     }
@@ -225,12 +261,14 @@ mod tests {
             format!("Authorization: Bearer {token}"),
             "bad header \"Bearer s3cr-et\"".to_owned(),
             "key=s3cr-et is unknown".to_owned(),
+            "Cannot POST /v1/logs?api-key=s3cret22chars".to_owned(),
+            "Cannot GET https://user:pass@other/?x=s3cr-et2".to_owned(),
             "Authorization: Basic dXNlcjpwYXNz".to_owned(),
             format!("api key {key} is revoked"),
             format!(r#"{{"message": "token {token}"}}"#),
         ] {
             let shown = reason("", text.as_bytes());
-            let secrets = ["eyJ", "s3cr-et", "dXNlcjpwYXNz", "glc_"];
+            let secrets = ["eyJ", "s3cr-et", "s3cret22chars", "user:pass", "dXNlcjpwYXNz", "glc_"];
             assert!(secrets.iter().all(|secret| !shown.contains(secret)), "{shown}");
             assert!(shown.contains(HIDDEN), "{shown}");
         }
