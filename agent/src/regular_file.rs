@@ -1,6 +1,10 @@
 //! Opens files by their path, where somebody may have put something else at that path: a named
 //! pipe, whose open waits for the other end; a device, which may never end; a socket, a directory
 //! or a link. Each is refused, and nothing here waits for another process.
+//!
+//! - `reads`: for async code, which must not wait for a disk either.
+
+mod reads;
 
 use std::fmt;
 use std::fs::{File, FileType, Metadata, OpenOptions};
@@ -9,6 +13,8 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _}
 use std::path::Path;
 
 use nix::sys::stat::makedev;
+
+pub use reads::{NoAnswer, Reads, reading};
 
 const DEVICE: &str = "device";
 const NULL: &str = "/dev/null";
@@ -44,6 +50,7 @@ impl From<NotRegular> for io::Error {
 
 /// Opens a file for reading. /dev/null is a usual name for an empty one.
 pub fn open(path: &Path, links: Links) -> io::Result<File> {
+    reading(path.display());
     if seen(path, links).is_ok_and(|found| is_null(&found)) {
         return File::open(NULL);
     }
@@ -167,6 +174,15 @@ mod tests {
         assert_eq!(text, "");
         let other = refusal(open(Path::new("/dev/zero"), Links::Follow));
         assert_eq!(other, "it is a device, and no regular file; name another path");
+    }
+
+    #[tokio::test]
+    async fn a_file_whose_disk_hangs_is_named() {
+        let (file, reads) = (tempfile::NamedTempFile::new().unwrap(), Reads::default());
+        let path = file.path().to_owned();
+        let _release = reads.hang(move || check(&path).unwrap()).await;
+        let error = reads.run(|| ()).await.unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{} has not answered", file.path().display())));
     }
 
     /// The flags alone must do, if the path leads elsewhere after the first look.

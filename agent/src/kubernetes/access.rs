@@ -83,12 +83,12 @@ impl Access {
         }
     }
 
-    /// The client's configuration, read now. The client itself reads the token and certificate
-    /// files again each minute.
-    pub(super) async fn config(&self) -> Result<Config, ConfigError> {
+    /// The client's configuration, read now, on a thread for blocking work. The client itself reads
+    /// the token and certificate files again each minute.
+    pub(super) fn config(&self) -> Result<Config, ConfigError> {
         let mut config = match self {
             Self::Pod { server, directory } => pod_config(server, directory)?,
-            Self::Kubeconfig(file) => kubeconfig::config(file).await?,
+            Self::Kubeconfig(file) => kubeconfig::config(file)?,
         };
         config.headers.push((
             USER_AGENT,

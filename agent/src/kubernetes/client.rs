@@ -25,6 +25,7 @@ use super::connector::{Connector, ServerNames};
 use super::{Access, ConfigError, Error};
 use crate::clocks;
 use crate::network::{KnownOffset, Trouble};
+use crate::regular_file::Reads;
 
 /// Bytes read of an error response: its message is for people.
 const MAX_ERROR_BODY: usize = 64 << 10;
@@ -40,6 +41,8 @@ const METADATA_LIST: &str =
 pub struct ApiClient {
     access: Access,
     client: Mutex<Option<Client>>,
+    /// Of kubeconfig, certificates and token.
+    reads: Reads,
     /// Why no proxy is used, where the environment names one.
     without_proxy: Option<String>,
     /// Where it is known how wrong the clock is.
@@ -113,7 +116,7 @@ impl ApiClient {
     /// A client that finds the API server by `access`.
     pub fn new(access: Access) -> Self {
         let (client, clock, dates) = (Mutex::new(None), OnceLock::new(), OnceLock::new());
-        Self { access, client, without_proxy: None, clock, dates }
+        Self { access, client, reads: Reads::default(), without_proxy: None, clock, dates }
     }
 
     /// With what a failed connection has to do with a proxy.
@@ -134,17 +137,14 @@ impl ApiClient {
     }
 
     /// Sends a request and returns the response once its head has arrived. A status other than 2xx
-    /// is an error, and so is a head that takes longer than `limit`.
+    /// is an error, and so is a head that takes longer than `limit`. The files that are read before
+    /// have a limit of their own.
     pub async fn send(
         &self,
         request: ApiRequest,
         limit: Duration,
     ) -> Result<Response<Body>, Error> {
-        let response = timeout(limit, self.exchange(request)).await;
-        let response = response.unwrap_or_else(|_| {
-            let reason = format!("no response within {} s", limit.as_secs());
-            Err(Error::no_response(Trouble::Late, reason))
-        });
+        let response = self.in_time(request, limit).await;
         if response.as_ref().is_err_and(Error::needs_new_connection) {
             self.reset();
         }
@@ -176,13 +176,28 @@ impl ApiClient {
         *self.lock() = None;
     }
 
+    /// For a test in which a disk hangs.
+    #[cfg(test)]
+    pub(super) fn reads(&self) -> &Reads {
+        &self.reads
+    }
+
     /// The server's address, or the file that holds it; for messages.
     pub fn address(&self) -> String {
         self.access.to_string()
     }
 
-    async fn exchange(&self, request: ApiRequest) -> Result<Response<Body>, Error> {
+    /// Files have a time limit of their own, whose error names the one that does not answer.
+    async fn in_time(&self, request: ApiRequest, limit: Duration) -> Result<Response<Body>, Error> {
         let client = self.client().await?;
+        let response = timeout(limit, self.exchange(client, request)).await;
+        response.unwrap_or_else(|_| {
+            let reason = format!("no response within {} s", limit.as_secs());
+            Err(Error::no_response(Trouble::Late, reason))
+        })
+    }
+
+    async fn exchange(&self, client: Client, request: ApiRequest) -> Result<Response<Body>, Error> {
         let (request, sent) = (request.into_http()?, clocks::now());
         let response = client.send(request).await.map_err(Error::from_kube)?;
         if let (Some(dates), Some(date)) = (self.dates.get(), date(response.headers())) {
@@ -201,11 +216,8 @@ impl ApiClient {
         if let Some(client) = open {
             return Ok(client);
         }
-        let config = self.access.config().await?;
-        let plain = config.rustls_https_connector();
-        let new = plain
-            .and_then(|plain| opened(&config, plain))
-            .map_err(|error| ConfigError::Client(error.to_string()))?;
+        let access = self.access.clone();
+        let new = self.reads.run(move || connected(&access)).await??;
         *self.lock() = Some(new.clone());
         Ok(new)
     }
@@ -213,6 +225,15 @@ impl ApiClient {
     fn lock(&self) -> MutexGuard<'_, Option<Client>> {
         self.client.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Blocks, because kube reads the files.
+fn connected(access: &Access) -> Result<Client, ConfigError> {
+    let config = access.config()?;
+    let plain = config.rustls_https_connector();
+    plain
+        .and_then(|plain| opened(&config, plain))
+        .map_err(|error| ConfigError::Client(error.to_string()))
 }
 
 /// The client that kube would make of this configuration, with connections of our own. Its own

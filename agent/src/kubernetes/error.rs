@@ -11,6 +11,7 @@ use serde::Deserialize;
 use tokenwatch_core::base::text::shown;
 
 use crate::network::{Trouble, chain};
+use crate::regular_file::NoAnswer;
 
 /// Bytes of a plain-text error response that are shown.
 const MAX_SHOWN: usize = 200;
@@ -89,6 +90,8 @@ pub enum ConfigError {
         /// The operating system's reason.
         reason: String,
     },
+    /// A file has not answered.
+    NoAnswer(NoAnswer),
     /// A file is not a kubeconfig, or kube cannot use it. The parser's own message is left out: it
     /// quotes lines of the file, which holds secrets.
     NotKubeconfig(PathBuf),
@@ -107,6 +110,12 @@ pub enum ConfigError {
 impl ConfigError {
     pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Self {
         Self::Unreadable { path: path.to_owned(), reason: error.to_string() }
+    }
+}
+
+impl From<NoAnswer> for ConfigError {
+    fn from(why: NoAnswer) -> Self {
+        Self::NoAnswer(why)
     }
 }
 
@@ -334,6 +343,7 @@ impl fmt::Display for ConfigError {
             Self::Unreadable { path, reason } => {
                 write!(f, "cannot read {}: {}", shown_path(path), shown(reason))
             }
+            Self::NoAnswer(why) => f.write_str(&shown(&why.to_string())),
             Self::NotKubeconfig(path) => f.write_str(&not_kubeconfig(path)),
             Self::Unsuitable { path, reason } => {
                 write!(f, "kubeconfig {}: {}", shown_path(path), shown(reason))

@@ -6,6 +6,7 @@ use std::path::Path;
 use kube::Config;
 use kube::config::{AuthInfo, Cluster, Context, KubeConfigOptions, Kubeconfig};
 use tokenwatch_core::base::text::shown;
+use tokio::runtime::Handle;
 use zeroize::Zeroizing;
 
 use super::ConfigError;
@@ -14,13 +15,16 @@ use crate::regular_file::{self, Links};
 /// Largest kubeconfig: what a Secret can hold.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// The client's configuration from the current context of a kubeconfig.
-pub(super) async fn config(file: &Path) -> Result<Config, ConfigError> {
+/// The client's configuration from the current context of a kubeconfig. Blocks.
+pub(super) fn config(file: &Path) -> Result<Config, ConfigError> {
     let mut kubeconfig = read(file)?;
     named_files(&kubeconfig).into_iter().try_for_each(readable)?;
     let clusters = kubeconfig.clusters.iter_mut().filter_map(|named| named.cluster.as_mut());
     clusters.for_each(|cluster| cluster.proxy_url = Some(NO_PROXY.to_owned()));
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
+    // Async by its signature: it reads files, and waits for nothing else.
+    let options = KubeConfigOptions::default();
+    let config = Config::from_custom_kubeconfig(kubeconfig, &options);
+    let config = Handle::current().block_on(config);
     let mut config = config.map_err(|_| ConfigError::NotKubeconfig(file.to_owned()))?;
     config.proxy_url = None;
     Ok(config)

@@ -8,6 +8,7 @@ use super::fake_server::{FakeServer, Reply, status};
 use super::*;
 use crate::environment::Environment;
 use crate::network::Trouble;
+use crate::regular_file;
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -266,6 +267,28 @@ async fn a_certificate_that_is_not_valid_yet_is_explained_by_a_clock_that_is_beh
     client.explain_by(std::sync::Arc::new(|| Some(Delta::from_secs(7_200))));
     let known = get(&client).await.unwrap_err().to_string();
     assert!(known.contains("this node's clock is 2h 00m behind true time"), "{known}");
+}
+
+#[tokio::test]
+async fn a_file_that_does_not_answer_is_named_and_no_request_is_sent() {
+    let fake = FakeServer::start(vec![ok()]).await;
+    let (client, token) = (fake.client(), fake.account.join("token"));
+    let _release = client.reads().hang(move || regular_file::check(&token).unwrap()).await;
+    let error = get(&client).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert!(error.to_string().contains("token has not answered within 5 s"), "{error}");
+    assert!(fake.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_certificate_of_kubelet_that_does_not_answer_is_named() {
+    let trust = Trust { certificate: "/none".into(), authorities: None, node: "node-1".into() };
+    let access = Access::Kubeconfig("/none".into());
+    let client = KubeletClient::new(access, "127.0.0.1:1".parse().unwrap(), trust);
+    let _release = client.reads().hang(|| regular_file::reading("/pki/kubelet.crt")).await;
+    let error = client.metrics(Duration::from_secs(3)).await.unwrap_err();
+    let KubeletError::Request(error) = error else { panic!("{error:?}") };
+    assert!(error.to_string().contains("kubelet.crt has not answered within 5 s"), "{error}");
 }
 
 #[tokio::test]

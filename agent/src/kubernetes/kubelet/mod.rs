@@ -23,6 +23,7 @@ use super::client::opened;
 use super::error::ConfigError;
 use super::{Access, ApiRequest, Error, ErrorKind};
 use crate::network::Trouble;
+use crate::regular_file::Reads;
 use trust::Verifier;
 pub use trust::{Trust, TrustError};
 
@@ -37,6 +38,8 @@ pub struct KubeletClient {
     access: Access,
     server: SocketAddr,
     trust: Trust,
+    /// Of certificates and credentials.
+    reads: Reads,
 }
 
 /// Why kubelet's metrics were not read.
@@ -99,7 +102,7 @@ impl MetricsBody {
 impl KubeletClient {
     /// A client with the credentials of `access`.
     pub fn new(access: Access, server: SocketAddr, trust: Trust) -> Self {
-        Self { access, server, trust }
+        Self { access, server, trust, reads: Reads::default() }
     }
 
     /// kubelet's address, for messages.
@@ -112,11 +115,18 @@ impl KubeletClient {
         &self.trust
     }
 
+    /// For a test in which a disk hangs.
+    #[cfg(test)]
+    pub(in crate::kubernetes) fn reads(&self) -> &Reads {
+        &self.reads
+    }
+
     /// Requests the metrics on a connection of its own, and returns their body once its head has
-    /// arrived. Certificates and credentials are read again each time.
+    /// arrived. Certificates and credentials are read again each time, within a limit of their
+    /// own.
     pub async fn metrics(&self, limit: Duration) -> Result<MetricsBody, KubeletError> {
-        let verifier = self.trust.verifier(self.server.ip()).map_err(KubeletError::Untrusted)?;
-        let response = timeout(limit, self.exchange(verifier)).await;
+        let client = self.client().await?;
+        let response = timeout(limit, exchange(client)).await;
         response
             .unwrap_or_else(|_| {
                 let reason = format!("no response within {} s", limit.as_secs());
@@ -125,25 +135,35 @@ impl KubeletClient {
             .map_err(KubeletError::from)
     }
 
-    async fn exchange(&self, verifier: Verifier) -> Result<MetricsBody, Error> {
-        let client = self.client(verifier).await?;
-        let request = ApiRequest { accept: TEXT, ..ApiRequest::get(METRICS.to_owned()) };
-        let response = client.send(request.into_http()?).await.map_err(Error::from_kube)?;
-        if response.status().is_success() {
-            return Ok(MetricsBody(response.into_body()));
-        }
-        // Not its text: what answers with an error may be no kubelet that should be quoted.
-        Err(Error::refused(response.status(), response.headers(), b""))
+    async fn client(&self) -> Result<Client, KubeletError> {
+        let (access, server, trust) = (self.access.clone(), self.server, self.trust.clone());
+        let read = move || {
+            let verifier = trust.verifier(server.ip()).map_err(KubeletError::Untrusted)?;
+            Ok(client(&access, server, verifier).map_err(Error::from)?)
+        };
+        let read = self.reads.run(read).await;
+        read.map_err(|late| Error::from(ConfigError::from(late)))?
     }
+}
 
-    async fn client(&self, verifier: Verifier) -> Result<Client, Error> {
-        let mut config = self.access.config().await?;
-        let url = format!("https://{}", self.server).parse();
-        config.cluster_url = url.map_err(|error: http::uri::InvalidUri| unusable(&error))?;
-        (config.root_cert, config.root_cert_file) = (Some(Vec::new()), None);
-        (config.tls_server_name, config.proxy_url) = (None, None);
-        Ok(connected(&config, verifier).map_err(|error| unusable(&error))?)
+async fn exchange(client: Client) -> Result<MetricsBody, Error> {
+    let request = ApiRequest { accept: TEXT, ..ApiRequest::get(METRICS.to_owned()) };
+    let response = client.send(request.into_http()?).await.map_err(Error::from_kube)?;
+    if response.status().is_success() {
+        return Ok(MetricsBody(response.into_body()));
     }
+    // Not its text: what answers with an error may be no kubelet that should be quoted.
+    Err(Error::refused(response.status(), response.headers(), b""))
+}
+
+/// Blocks, because kube reads files.
+fn client(access: &Access, server: SocketAddr, verifier: Verifier) -> Result<Client, ConfigError> {
+    let mut config = access.config()?;
+    let url = format!("https://{server}").parse();
+    config.cluster_url = url.map_err(|error: http::uri::InvalidUri| unusable(&error))?;
+    (config.root_cert, config.root_cert_file) = (Some(Vec::new()), None);
+    (config.tls_server_name, config.proxy_url) = (None, None);
+    connected(&config, verifier).map_err(|error| unusable(&error))
 }
 
 fn unusable(error: &dyn std::fmt::Display) -> ConfigError {

@@ -91,7 +91,7 @@ impl fmt::Display for FileError {
 }
 
 impl Trust {
-    /// Reads the files. Fails if neither has a certificate.
+    /// Reads the files, and so blocks. Fails if neither has a certificate.
     pub(in crate::kubernetes) fn verifier(&self, address: IpAddr) -> Result<Verifier, TrustError> {
         let (own, authorities) =
             (certificates(&self.certificate), self.authorities.as_deref().map(authorities));
@@ -115,6 +115,7 @@ impl Trust {
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, FileError> {
     let wrong = |what| FileError { file: file.to_owned(), what };
     let unreadable = |error: std::io::Error| wrong(Wrong::Unreadable(error.kind()));
+    regular_file::reading(file.display());
     if !std::fs::metadata(file).map_err(unreadable)?.is_file() {
         return Err(wrong(Wrong::NoFile)); // a pipe would make the agent wait
     }

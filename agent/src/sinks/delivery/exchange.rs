@@ -24,10 +24,16 @@ use super::grpc_only::GrpcOnly;
 use super::pool::{Client, LARGEST_ANSWER, connect, whole};
 use crate::clocks;
 use crate::config::otlp::Target;
+use crate::regular_file::Reads;
 
 /// One request over a connection of its own.
-pub(super) async fn attempt(target: &Target, message: Bytes) -> Result<Bytes, Failure> {
-    let (client, _) = connect(target).map_err(|why| Failure::connection(&why))?;
+pub(super) async fn attempt(
+    target: &Target,
+    message: Bytes,
+    reads: &Reads,
+) -> Result<Bytes, Failure> {
+    let connected = connect(target, reads).await;
+    let (client, _) = connected.map_err(|why| Failure::connection(&why))?;
     exchange(client, target, message).await
 }
 

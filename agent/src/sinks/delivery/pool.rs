@@ -13,6 +13,7 @@ use tonic::body::Body;
 use super::dialer::Dialer;
 use super::tls::{self, Material, TlsError};
 use crate::config::otlp::Target;
+use crate::regular_file::Reads;
 
 pub(super) type Client = Pool<HttpsConnector<Dialer>, Body>;
 
@@ -25,8 +26,11 @@ const READ_AHEAD: u32 = 65_535;
 const IDLE_CONNECTIONS: usize = 1;
 
 /// A client, and the fingerprint of the TLS files that it was made from.
-pub(super) fn connect(target: &Target) -> Result<(Client, Option<[u8; 32]>), TlsError> {
-    let (config, fingerprint) = tls_config(target)?;
+pub(super) async fn connect(
+    target: &Target,
+    reads: &Reads,
+) -> Result<(Client, Option<[u8; 32]>), TlsError> {
+    let (config, fingerprint) = tls_config(target, reads).await?;
     let builder = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http();
     let connector = match target.protocol {
         Protocol::Grpc => builder.enable_http2().wrap_connector(Dialer::new(target)),
@@ -41,12 +45,19 @@ pub(super) fn connect(target: &Target) -> Result<(Client, Option<[u8; 32]>), Tls
 }
 
 /// Without TLS no file is read: a plain endpoint works whatever is wrong with them.
-fn tls_config(target: &Target) -> Result<(rustls::ClientConfig, Option<[u8; 32]>), TlsError> {
+async fn tls_config(
+    target: &Target,
+    reads: &Reads,
+) -> Result<(rustls::ClientConfig, Option<[u8; 32]>), TlsError> {
     if !target.is_tls() {
         return Ok((tls::unused()?, None));
     }
-    let material = Material::read(&target.tls)?;
-    Ok((material.config(&target.tls)?, Some(material.fingerprint())))
+    let files = target.tls.clone();
+    let read = move || {
+        let material = Material::read(&files)?;
+        Ok((material.config(&files)?, Some(material.fingerprint())))
+    };
+    reads.run(read).await?
 }
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;

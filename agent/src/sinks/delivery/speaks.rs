@@ -15,6 +15,7 @@ use super::cause::Spoken;
 use super::exchange::attempt;
 use crate::clocks;
 use crate::config::otlp::{Target, TlsFiles};
+use crate::regular_file::Reads;
 
 /// Timeout of a try. It delays the next request once, and a collector that works answers sooner.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -28,14 +29,14 @@ pub(super) struct Diagnosis(Mutex<Option<(Instant, Option<Spoken>)>>);
 impl Diagnosis {
     /// What the endpoint answers to, if that is not what is configured. Looks at most once a
     /// minute.
-    pub(super) async fn of(&self, target: &Target) -> Option<Spoken> {
+    pub(super) async fn of(&self, target: &Target, reads: &Reads) -> Option<Spoken> {
         let mut last = self.0.lock().await;
         if let Some((at, spoken)) = *last
             && clocks::timer() - at < AGAIN
         {
             return spoken;
         }
-        let spoken = Box::pin(spoken(target)).await; // rare, and large
+        let spoken = Box::pin(spoken(target, reads)).await; // rare, and large
         *last = Some((clocks::timer(), spoken));
         spoken
     }
@@ -46,7 +47,7 @@ impl Diagnosis {
     }
 }
 
-async fn spoken(target: &Target) -> Option<Spoken> {
+async fn spoken(target: &Target, reads: &Reads) -> Option<Spoken> {
     if target.route.proxy().is_some() {
         return None; // a proxy answers to anything
     }
@@ -55,10 +56,10 @@ async fn spoken(target: &Target) -> Option<Spoken> {
     let scheme = Spoken { tls: !own.tls, ..own };
     let both = Spoken { tls: !own.tls, ..protocol };
     let (own, by_protocol, by_scheme, by_both) = tokio::join!(
-        answers(target, own),
-        answers(target, protocol),
-        answers(target, scheme),
-        answers(target, both)
+        answers(target, own, reads),
+        answers(target, protocol, reads),
+        answers(target, scheme, reads),
+        answers(target, both, reads)
     );
     let tried = [(by_protocol, protocol), (by_scheme, scheme), (by_both, both)];
     let found = tried.into_iter().find(|(answers, _)| *answers);
@@ -72,9 +73,9 @@ fn other(protocol: Protocol) -> Protocol {
     }
 }
 
-async fn answers(target: &Target, way: Spoken) -> bool {
+async fn answers(target: &Target, way: Spoken, reads: &Reads) -> bool {
     let Some(target) = stranger(target, way) else { return false };
-    match timeout(LIMIT, attempt(&target, Bytes::new())).await {
+    match timeout(LIMIT, attempt(&target, Bytes::new(), reads)).await {
         Ok(Ok(_)) => true,
         Ok(Err(failure)) => failure.cause.is_answer(),
         Err(_) => false,

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::config::otlp::TlsFiles;
-use crate::regular_file::{self, Links};
+use crate::regular_file::{self, Links, NoAnswer};
 
 /// Chains and bundles take some 200 kB; a larger file is something else.
 const LARGEST_FILE: u64 = 4 << 20;
@@ -23,6 +23,8 @@ const LARGEST_FILE: u64 = 4 << 20;
 pub(super) enum TlsError {
     /// A file could not be read.
     Unreadable { file: PathBuf, why: std::io::Error },
+    /// A file, or the system's certificate store, has not answered.
+    NoAnswer(NoAnswer),
     /// Not a regular file below 4 MiB.
     NotAFile { file: PathBuf },
     /// Not PEM.
@@ -43,6 +45,7 @@ impl TlsError {
     /// What follows the name of the file.
     fn problem(&self) -> String {
         match self {
+            Self::NoAnswer(why) => why.to_string(),
             Self::Unreadable { why, .. } => format!("cannot be read ({why}): {CHECK_PATH}"),
             Self::NotAFile { .. } => NOT_A_FILE.to_owned(),
             Self::NotPem { why, .. } => format!("is not valid PEM: {why}"),
@@ -76,18 +79,23 @@ impl fmt::Display for TlsError {
             Self::NoAuthority { file } => {
                 write!(f, "{} {}", store(file.as_deref()), self.problem())
             }
-            Self::Library(_) => f.write_str(&self.problem()),
+            Self::NoAnswer(_) | Self::Library(_) => f.write_str(&self.problem()),
         }
     }
 }
 
 impl std::error::Error for TlsError {}
 
+impl From<NoAnswer> for TlsError {
+    fn from(why: NoAnswer) -> Self {
+        Self::NoAnswer(why)
+    }
+}
+
+const SYSTEM_STORE: &str = "the system's certificate store";
+
 fn store(file: Option<&Path>) -> String {
-    file.map_or_else(
-        || "the system's certificate store".to_owned(),
-        |file| file.display().to_string(),
-    )
+    file.map_or_else(|| SYSTEM_STORE.to_owned(), |file| file.display().to_string())
 }
 
 /// What the files held when they were read.
@@ -97,6 +105,7 @@ pub(super) struct Material {
 }
 
 impl Material {
+    /// Blocks, as [`Self::config`] does: for [`regular_file::Reads`].
     pub(super) fn read(files: &TlsFiles) -> Result<Self, TlsError> {
         let ca = files.ca.as_deref().map(read).transpose()?;
         let client = match &files.client {
@@ -138,12 +147,18 @@ impl Material {
     fn roots(&self, files: &TlsFiles) -> Result<RootCertStore, TlsError> {
         let certificates = match (&self.ca, &files.ca) {
             (Some(pem), Some(file)) => certificates(pem, file)?,
-            (Some(_), None) | (None, _) => rustls_native_certs::load_native_certs().certs,
+            (Some(_), None) | (None, _) => of_the_system(),
         };
         let mut roots = RootCertStore::empty();
         let (added, _unusable) = roots.add_parsable_certificates(certificates);
         if added == 0 { Err(TlsError::NoAuthority { file: files.ca.clone() }) } else { Ok(roots) }
     }
+}
+
+/// The library opens whatever `SSL_CERT_FILE` names, and waits for what may be a pipe.
+fn of_the_system() -> Vec<CertificateDer<'static>> {
+    regular_file::reading(SYSTEM_STORE);
+    rustls_native_certs::load_native_certs().certs
 }
 
 /// For connections without TLS, whose connector wants a configuration all the same: it trusts

@@ -17,6 +17,7 @@ use super::tls::{Material, TlsError};
 use crate::clocks;
 use crate::config::otlp::Target;
 use crate::network::Trouble;
+use crate::regular_file::Reads;
 use crate::sinks::SnapshotSource;
 
 /// TLS files are read again this often while a connection lasts; after a failed connection they are
@@ -30,6 +31,8 @@ pub(super) struct Transport {
     target: Target,
     connected: Mutex<Option<Connected>>,
     diagnosis: Diagnosis,
+    /// Of the TLS files.
+    reads: Reads,
     /// Where it is known how wrong the clock is.
     clock: Option<SnapshotSource>,
 }
@@ -46,10 +49,21 @@ struct Connected {
     checked: Instant,
 }
 
+impl Connected {
+    /// The client, and the fingerprint of files that are to be compared now.
+    fn taken(&mut self) -> (Client, Option<[u8; 32]>) {
+        let is_due = clocks::timer() - self.checked >= RECHECK;
+        if is_due {
+            self.checked = clocks::timer();
+        }
+        (self.client.clone(), self.fingerprint.filter(|_| is_due))
+    }
+}
+
 impl Transport {
     pub(super) fn new(target: Target) -> Self {
         let (connected, diagnosis) = (Mutex::new(None), Diagnosis::default());
-        Self { target, connected, diagnosis, clock: None }
+        Self { target, connected, diagnosis, reads: Reads::default(), clock: None }
     }
 
     /// Which explains a certificate that is not valid by a clock that is wrong.
@@ -62,11 +76,10 @@ impl Transport {
     }
 
     /// Sends one message, and returns the answer's bytes. Takes no longer than the target's
-    /// timeout, and once a minute as long as it takes to find out what is wrong.
+    /// timeout, and once a minute as long as it takes to read TLS files and to find out what is
+    /// wrong.
     pub(super) async fn send(&self, message: Bytes) -> Result<Bytes, Failure> {
-        let exchange = timeout(self.target.timeout, self.exchange(message));
-        let outcome = exchange.await.unwrap_or_else(|_| Err(self.timed_out()));
-        match outcome {
+        match self.exchange(message).await {
             Ok(answer) => {
                 self.diagnosis.forget().await;
                 Ok(answer)
@@ -89,7 +102,7 @@ impl Transport {
         if !failure.cause.is_unclear() {
             return failure;
         }
-        match self.diagnosis.of(&self.target).await {
+        match self.diagnosis.of(&self.target, &self.reads).await {
             Some(spoken) => failure.of_cause(Cause::Speaks(spoken)),
             None => failure,
         }
@@ -102,9 +115,11 @@ impl Transport {
         failure.explained(&self.target, Time { now: clocks::now().wall, offset })
     }
 
+    /// Files have a time limit of their own, whose error names the one that does not answer.
     async fn exchange(&self, message: Bytes) -> Result<Bytes, Failure> {
-        let client = self.client().map_err(|why| Failure::connection(&why))?;
-        exchange(client, &self.target, message).await
+        let client = self.client().await.map_err(|why| Failure::connection(&why))?;
+        let exchange = timeout(self.target.timeout, exchange(client, &self.target, message));
+        exchange.await.unwrap_or_else(|_| Err(self.timed_out()))
     }
 
     fn timed_out(&self) -> Failure {
@@ -113,29 +128,36 @@ impl Transport {
     }
 
     /// The client in use, or a new one where there is none or its TLS files have changed.
-    fn client(&self) -> Result<Client, TlsError> {
-        let mut connected = self.lock();
-        if let Some(current) = connected.as_mut() {
-            if !self.is_stale(current) {
-                return Ok(current.client.clone());
-            }
-            tracing::info!(collector = %self.target, "TLS files have changed: connecting again");
+    async fn client(&self) -> Result<Client, TlsError> {
+        if let Some(client) = self.in_use().await {
+            return Ok(client);
         }
-        let (client, fingerprint) = connect(&self.target)?;
-        let checked = clocks::timer();
-        Ok(connected.insert(Connected { client, fingerprint, checked }).client.clone())
+        let (client, fingerprint) = connect(&self.target, &self.reads).await?;
+        let new = Connected { client: client.clone(), fingerprint, checked: clocks::timer() };
+        *self.lock() = Some(new);
+        Ok(client)
+    }
+
+    async fn in_use(&self) -> Option<Client> {
+        let (client, fingerprint) = self.lock().as_mut().map(Connected::taken)?;
+        if let Some(fingerprint) = fingerprint
+            && self.have_changed(fingerprint).await
+        {
+            tracing::info!(collector = %self.target, "TLS files have changed: connecting again");
+            return None;
+        }
+        Some(client)
     }
 
     /// Files that are half replaced do not end a connection that works.
-    fn is_stale(&self, current: &mut Connected) -> bool {
-        let Some(fingerprint) = current.fingerprint else { return false };
-        if clocks::timer() - current.checked < RECHECK {
-            return false;
-        }
-        current.checked = clocks::timer();
-        let tls = &self.target.tls;
-        let read = Material::read(tls).inspect_err(|error| self.warn_unreadable(error));
-        read.is_ok_and(|new| new.fingerprint() != fingerprint && new.config(tls).is_ok())
+    async fn have_changed(&self, since: [u8; 32]) -> bool {
+        let files = self.target.tls.clone();
+        let read = move || {
+            let new = Material::read(&files)?;
+            Ok(new.fingerprint() != since && new.config(&files).is_ok())
+        };
+        let changed = self.reads.run(read).await.unwrap_or_else(|late| Err(late.into()));
+        changed.inspect_err(|error| self.warn_unreadable(error)).unwrap_or_default()
     }
 
     fn warn_unreadable(&self, error: &TlsError) {
@@ -152,6 +174,18 @@ impl Transport {
         if let Some(connected) = self.lock().as_mut() {
             connected.checked = connected.checked.checked_sub(by).unwrap();
         }
+    }
+
+    /// As after a failed connection.
+    #[cfg(test)]
+    pub(super) fn disconnect(&self) {
+        *self.lock() = None;
+    }
+
+    /// For a test in which a disk hangs.
+    #[cfg(test)]
+    pub(super) fn reads(&self) -> &Reads {
+        &self.reads
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Connected>> {

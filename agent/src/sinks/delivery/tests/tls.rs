@@ -18,6 +18,7 @@ use super::super::transport::Transport;
 use super::collector::Collector;
 use crate::config::otlp::OwnOtlp;
 use crate::config::otlp::tests::resolved;
+use crate::regular_file;
 use crate::sinks::SnapshotSource;
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
@@ -142,6 +143,22 @@ async fn a_file_that_is_missing_is_named_and_used_once_it_is_there() {
     assert!(failure.text.contains("tls.crt cannot be read"), "{}", failure.text);
     issue(&authority, folder.path());
     transport.send(Bytes::new()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_disk_that_hangs_is_named_and_ends_no_connection() {
+    let (_collector, address, authority, folder) = stage(Protocol::HttpProtobuf).await;
+    issue(&authority, folder.path());
+    let transport = transport(address, Protocol::HttpProtobuf, folder.path(), true);
+    transport.send(Bytes::new()).await.unwrap();
+    let hung = folder.path().join("tls.crt");
+    let _release = transport.reads().hang(move || regular_file::check(&hung).unwrap()).await;
+    transport.age_connection(Duration::from_secs(61));
+    transport.send(Bytes::new()).await.expect("the connection keeps the previous files");
+    transport.disconnect();
+    let failure = transport.send(Bytes::new()).await.unwrap_err();
+    assert!(failure.text.contains("tls.crt has not answered within 5 s"), "{}", failure.text);
+    assert_eq!(failure.kind, Kind::Connection, "it is tried again");
 }
 
 #[tokio::test]
