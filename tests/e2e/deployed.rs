@@ -15,7 +15,7 @@ use crate::process::text;
 use crate::wait::{secs, until};
 
 /// The binary, which has outgrown its goal (docs/performance.md), and its certificate authorities.
-const MOST_IMAGE_BYTES: u64 = 13_450_000;
+const MOST_IMAGE_BYTES: u64 = 13_550_000;
 const RUNGS: [&str; 3] = ["files", "hostPID", "fanotify"];
 
 #[test]
