@@ -24,8 +24,8 @@ const KEPT: usize = 48;
 const LACK: u32 = 3;
 /// The same from which it is missing everywhere: those of three rounds.
 const ALL_LACK: u32 = 9;
-/// Answers with a key in a row, after a refusal that did not last, from which an API server that
-/// was starting explains it: those of two rounds.
+/// Answers with a key in a row, after a refusal that did not last or after an old answer without
+/// the key, from which an API server that was starting explains it: those of two rounds.
 const FORGIVEN: u32 = 6;
 /// How many times longer than a file may settle an API server must refuse the agent's own token
 /// before that counts: while it starts, it may not know the objects yet that a token is bound to.
@@ -61,6 +61,8 @@ enum Content {
 enum Shows {
     Has,
     Lacks,
+    /// It lacked the key before the agent saw the token: it may have it by now.
+    Lacked,
     /// It refuses a token with this key.
     Refuses,
 }
@@ -211,6 +213,9 @@ struct Tally {
     /// Answers with the key after one without it: they are of two API servers.
     has_again: u32,
     refused: Option<(Monotonic, Monotonic)>,
+    /// Answers with the key since the last one that lacked it before the token came, if others had
+    /// it even before that: they are of two API servers, of which one may still lack it.
+    since_lacked: Option<u32>,
     /// Another key was refused after the first answer without this one: an API server that refuses
     /// the agent shows no keys, and may have this one.
     is_partial: bool,
@@ -222,8 +227,12 @@ impl Tally {
     fn take(&mut self, sent: Monotonic, shows: Option<Shows>) {
         let is_missing = self.lack > 0 || self.refused.is_some();
         match shows {
+            Some(Shows::Lacked) => self.since_lacked = (self.has > 0).then_some(0),
             Some(Shows::Has) if is_missing => self.has_again += 1,
-            Some(Shows::Has) => self.has += 1,
+            Some(Shows::Has) => {
+                self.has += 1;
+                self.since_lacked = self.since_lacked.map(|answers| answers + 1);
+            }
             Some(Shows::Lacks) => self.lack += 1,
             Some(Shows::Refuses) => {
                 self.refused = Some((self.refused.map_or(sent, |(first, _)| first), sent));
@@ -247,6 +256,7 @@ impl Tally {
             (_, 0, _) if self.is_short() => KeyState::Open,
             (_, 0, 0) if self.refused.is_some() => KeyState::Suspected,
             (0, 0, 0) => KeyState::Open,
+            (_, 0, 0) if self.since_lacked.is_some_and(|had| had < FORGIVEN) => KeyState::Open,
             (_, 0, 0) => KeyState::Known,
             (_, ALL_LACK.., 0) if !self.is_partial => KeyState::Unknown,
             (_, LACK.., 0) => KeyState::Missing,
@@ -261,7 +271,8 @@ impl Answer {
     fn shows(&self, id: &str, seen: Monotonic) -> Option<Shows> {
         match &self.content {
             Content::Set(keys) if keys.ids.iter().any(|known| known == id) => Some(Shows::Has),
-            Content::Set(_) => (self.sent > seen).then_some(Shows::Lacks),
+            Content::Set(_) if self.sent > seen => Some(Shows::Lacks),
+            Content::Set(_) => Some(Shows::Lacked),
             Content::Refusal(key) => (key == id).then_some(Shows::Refuses),
         }
     }

@@ -106,6 +106,30 @@ fn an_answer_from_before_a_token_accuses_it_of_nothing() {
 }
 
 #[test]
+fn answers_that_differed_before_a_token_came_leave_open_whether_all_have_its_key() {
+    use KeyState::{Known, Open, Split};
+    // Which of the answers has the key, oldest first: before the token, and since.
+    let table: [(&str, &str, KeyState); 10] = [
+        ("---+", "", Known), // the key is newer than the first answers
+        ("+-", "", Open),
+        ("+-+", "", Open),
+        ("-+-", "", Open),
+        ("+-+", "-", Open), // the round is not complete
+        ("+-+", "-+", Split),
+        ("+-+", "+-+", Split),
+        ("+-+", "+++", Open), // all three may be of the same API server
+        ("+-+", "+++++", Known),
+        ("+-++++++", "", Known),
+    ];
+    for (before, since, expected) in table {
+        let times = (100 - i64::try_from(before.len()).unwrap()..=100).zip(before.chars());
+        let times = times.chain((101..).zip(since.chars()));
+        let answer = |(sent, has)| published(sent, if has == '+' { &["k1"] } else { &["k2"] });
+        assert_eq!(state(times.map(answer).collect()), expected, "{before} {since}");
+    }
+}
+
+#[test]
 fn tokens_that_no_answer_can_judge_are_not_checked() {
     let keys = after_answers((200..209).map(|sent| published(sent, &["k2"])).collect());
     let state = |change: fn(&mut Claims)| keys.state(&key(), &generation(change));
