@@ -227,30 +227,29 @@ fn a_collector_that_has_a_finding_gets_its_end_whatever_was_lost_in_between() {
     assert!(is_owed(&queue), "so the state file keeps it, and the next agent reports the end");
 }
 
+/// A queue whose only alert, a cleared one, is in flight, while the raised one before it is lost.
+fn in_flight_after_a_loss() -> (Queue, Vec<Entry>) {
+    let mut queue = queue(9);
+    push_a(&mut queue, AlertEvent::Raised);
+    let refused = queue.start(1);
+    queue.isolate(refused, 0);
+    push_a(&mut queue, AlertEvent::Cleared);
+    let later = queue.start(1);
+    assert!(queue.give_one_up(), "the one that was refused");
+    (queue, later)
+}
+
 #[test]
 fn what_is_accepted_settles_what_was_lost_before_it() {
-    use AlertEvent::{Cleared, Raised};
     // (what becomes of the later one, whether the finding is owed then)
     for (settled, is_lost) in
         [(Settled::Accepted, false), (Settled::Refused, false), (Settled::Partly, true)]
     {
-        let mut queue = queue(9);
-        push_a(&mut queue, Raised);
-        let refused = queue.start(1);
-        queue.isolate(refused, 0);
-        push_a(&mut queue, Cleared);
-        let later = queue.start(1);
-        assert!(queue.give_one_up(), "the one that was refused");
+        let (mut queue, later) = in_flight_after_a_loss();
         assert_eq!(queue.settle(&later, settled), 0);
         assert_eq!((is_owed(&queue), queue.len()), (is_lost, 0), "{settled:?}");
     }
-    let mut queue = queue(9);
-    push_a(&mut queue, Raised);
-    let refused = queue.start(1);
-    queue.isolate(refused, 0);
-    push_a(&mut queue, Cleared);
-    let later = queue.start(1);
-    assert!(queue.give_one_up());
+    let (mut queue, later) = in_flight_after_a_loss();
     assert_eq!(queue.put_back(later), 0);
     assert_eq!((is_owed(&queue), queue.len(), queue.bytes), (false, 0, 0), "nobody got it");
 }

@@ -17,8 +17,8 @@ const MAX_CONTAINERS: usize = 64;
 const OF_POD: usize = 32 << 10;
 /// Bytes for each container whatever the others take: four usual mounts.
 const OF_CONTAINER: usize = 1 << 10;
-/// For how long the mounts of a pod's containers are read in one look. A usual list takes a tenth
-/// of a millisecond, the longest a quarter of a second.
+/// For how long the mounts of a pod's containers are read in one look: far longer than usual lists
+/// need, and so short that a pod with the longest ones holds up the others for a moment only.
 const TIME: Delta = Delta::from_millis(500);
 /// Names of the program that holds a pod's namespaces and does nothing: containerd's and CRI-O's.
 const INFRA: [&str; 2] = ["pause", "pod"];
