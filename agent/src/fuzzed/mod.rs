@@ -31,7 +31,18 @@ pub struct Target {
     /// The name of the target and of its folder of seeds.
     pub name: &'static str,
     /// Panics where something does not hold.
-    pub run: fn(&[u8]),
+    run: fn(&[u8]),
+}
+
+impl Target {
+    /// Gives it these bytes.
+    ///
+    /// # Panics
+    ///
+    /// Where something does not hold.
+    pub fn check(&self, bytes: &[u8]) {
+        secrets::checked(self.run, bytes);
+    }
 }
 
 /// Every entry point.
@@ -77,7 +88,7 @@ pub fn run(name: &str, bytes: &[u8]) {
     let target = TARGETS.iter().find(|target| target.name == name);
     assert!(target.is_some(), "no target is called {name}");
     if let Some(target) = target {
-        (target.run)(bytes);
+        target.check(bytes);
     }
 }
 

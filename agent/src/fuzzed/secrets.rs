@@ -1,5 +1,7 @@
 //! That no byte of a token leaves a parser.
 
+use std::cell::RefCell;
+
 use tokenwatch_core::base::secrecy::{looks_like_a_token, redacted};
 
 /// Shortest signature that is looked for: half of the shortest that an algorithm of JSON Web Tokens
@@ -20,11 +22,96 @@ pub(crate) fn assert_shown_without_signature(input: &[u8], value: &str) {
 
 /// Nothing in `shown` is the signature of a token in `input`. A text that also stands elsewhere in
 /// the input is none of a token's.
+///
+/// Within [`checked`], what is found is a suspect.
 pub(crate) fn assert_no_signature(input: &[u8], shown: &str) {
-    let secret = signatures(input).filter(|signature| count(input, signature) == 1);
-    for signature in secret {
-        assert_eq!(count(shown.as_bytes(), signature), 0, "a signature is shown: {shown}");
+    LOOK.with_borrow_mut(|look| match look {
+        Look::Once => {
+            let found = shown_signatures(input, shown).next();
+            assert!(found.is_none(), "a signature is shown: {shown}");
+        }
+        Look::First(suspects) => suspects.extend(
+            shown_signatures(input, shown)
+                .map(|signature| Suspect { signature: signature.into(), shown: shown.into() }),
+        ),
+        Look::Again(signature, seen) => *seen |= count(shown.as_bytes(), signature) > 0,
+    });
+}
+
+/// Runs an entry point, and panics where it shows a signature.
+///
+/// The program has long names of its own, and a fuzzer that compares texts puts them in the place
+/// of a signature. What is shown just the same for an input with another signature is such a name.
+pub(super) fn checked(run: fn(&[u8]), input: &[u8]) {
+    let _once = Once;
+    LOOK.set(Look::First(Vec::new()));
+    run(input);
+    let Look::First(suspects) = LOOK.take() else { return };
+    for Suspect { signature, shown } in suspects {
+        let other = with_another(input, &signature);
+        LOOK.set(Look::Again(signature, false));
+        run(&other);
+        let is_a_name = matches!(LOOK.take(), Look::Again(_, true));
+        assert!(is_a_name, "a signature is shown: {shown}");
     }
+}
+
+thread_local! {
+    static LOOK: RefCell<Look> = const { RefCell::new(Look::Once) };
+}
+
+/// How a thread looks for signatures.
+#[derive(Default)]
+enum Look {
+    /// What is found is a fault.
+    #[default]
+    Once,
+    /// What is found is looked at again.
+    First(Vec<Suspect>),
+    /// For this one, in what is shown of an input that lacks it; and whether it was seen.
+    Again(Vec<u8>, bool),
+}
+
+/// The signature of a token in the input, and the text in which it stands.
+struct Suspect {
+    signature: Vec<u8>,
+    shown: String,
+}
+
+/// Ends [`checked`], also where an entry point panics.
+struct Once;
+
+impl Drop for Once {
+    fn drop(&mut self) {
+        LOOK.set(Look::Once);
+    }
+}
+
+/// The input with other characters in the place of the signature.
+fn with_another(input: &[u8], signature: &[u8]) -> Vec<u8> {
+    let mut other = input.to_vec();
+    let at = input.windows(signature.len()).position(|window| window == signature);
+    for byte in at.into_iter().flat_map(|at| at..at + signature.len()) {
+        other[byte] = another(other[byte]);
+    }
+    other
+}
+
+/// Another character of base64url, of the same kind.
+fn another(byte: u8) -> u8 {
+    match byte {
+        b'z' | b'Z' => byte - 25,
+        b'9' => b'0',
+        b'-' => b'_',
+        b'_' => b'-',
+        _ => byte + 1,
+    }
+}
+
+/// The signatures of tokens in the input that stand there once, and also in what is shown.
+fn shown_signatures<'a>(input: &'a [u8], shown: &str) -> impl Iterator<Item = &'a [u8]> {
+    let is_shown = |signature: &&[u8]| count(shown.as_bytes(), signature) > 0;
+    signatures(input).filter(|signature| count(input, signature) == 1).filter(is_shown)
 }
 
 /// The third part of everything in the bytes that has the form of a token.
@@ -62,5 +149,36 @@ mod tests {
         assert!(leaks(&token));
         assert!(!leaks(&format!("{token} {SIGNATURE}")), "it may be a name, too");
         assert!(!leaks(SIGNATURE), "it is of no token");
+    }
+
+    fn panics(run: fn(&[u8]), input: &str) -> bool {
+        std::panic::catch_unwind(|| checked(run, input.as_bytes())).is_err()
+    }
+
+    #[test]
+    fn a_name_of_the_program_is_no_signature() {
+        let names: fn(&[u8]) = |input| assert_no_signature(input, "OTEL_EXPORTER_OTLP_HEADERS");
+        let repeats: fn(&[u8]) =
+            |input| assert_no_signature(input, &String::from_utf8_lossy(input));
+        for signature in ["OTEL_EXPORTER_OTLP_HEADERS", SIGNATURE] {
+            let token = format!("eyJhbGciOiJSUzI1NiJ9.eyJleHAiOjF9.{signature}");
+            assert!(!panics(names, &token), "{token}");
+            assert!(panics(repeats, &token), "{token}");
+        }
+    }
+
+    #[test]
+    fn after_a_check_a_signature_is_a_fault_at_once() {
+        let token = format!("eyJhbGciOiJSUzI1NiJ9.eyJleHAiOjF9.{SIGNATURE}");
+        assert!(panics(|_| panic!("a fault of its own"), &token));
+        let once = || assert_no_signature(token.as_bytes(), &token);
+        assert!(std::panic::catch_unwind(once).is_err());
+    }
+
+    #[test]
+    fn another_signature_has_no_character_of_the_first_in_its_place() {
+        let all = "abzABZ0189-_abzABZ0189-_";
+        let other = with_another(format!("eyJ.eyJ.{all}.").as_bytes(), all.as_bytes());
+        assert_eq!(String::from_utf8_lossy(&other), "eyJ.eyJ.bcaBCA1290_-bcaBCA1290_-.");
     }
 }
