@@ -28,7 +28,8 @@ pub fn pod(scene: &Scene) -> Keeper {
     Keeper { pod, first }
 }
 
-/// kubelet replaces its token after 8 minutes of 10.
+/// kubelet replaces its token after 8 minutes of 10. The first one is used before these are over,
+/// so a test waits for slower findings afterwards.
 pub fn is_named_and_restarted(scene: &Scene, Keeper { pod, first }: &Keeper) {
     let alert = scene.reports(CODE, pod, secs(600));
     assert_eq!(alert.severity(), "warning");

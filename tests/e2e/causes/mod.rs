@@ -42,10 +42,10 @@ fn causes_outside_of_kubelet_are_named_and_their_remedies_work() {
     let claim = claimed::is_deleted(&scene, &claims);
     let missing = source::is_deleted(&scene);
     source::is_named_and_created_again(&scene, &missing);
+    keeper::is_named_and_restarted(&scene, &keeper);
     accounts::are_named_and_repaired(&scene, &lost);
     claimed::is_named_and_repaired(&scene, &claim);
     source::is_resolved(&scene, &missing);
-    keeper::is_named_and_restarted(&scene, &keeper);
     scene.accuses_nobody_but(
         &["gone", "again", "astray", "denied", "claimed", "keeper", "sourced"],
         &["apiserver.rejecting", "copy.stale"],
