@@ -5,10 +5,10 @@ use crate::requests::token_of;
 use crate::wait::secs;
 
 const CODE: &str = "token.subject_replaced";
-/// Seconds until a lost account is named. The node uses five, and each turn is two minutes after
-/// the last (`MOST` in world/cluster/turns.rs). An account that is lost just after its first turn
-/// waits for six: at the next one every account was asked less than `TURN_INTERVAL` ago. One minute
-/// is for the answer and the alert.
+/// Seconds until a lost account is named. The pods use five accounts, and each turn is two minutes
+/// after the last (`MOST` in world/cluster/turns.rs). One that is lost just after its first turn
+/// waits for six turns: the next one is empty, because every account was requested less than
+/// `TURN_INTERVAL` before. One minute is for the answer and the alert.
 const LONGEST: u64 = 6 * 120 + 60;
 
 /// The pods, before their accounts are lost.
