@@ -14,12 +14,12 @@ use http::uri::Scheme;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::TokioIo;
-use tokenwatch_core::base::text::shown;
 use tokenwatch_otlp::protocol::Protocol;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tonic::codegen::Service;
 
+use super::reason;
 use crate::config::otlp::Target;
 use crate::config::proxy::Proxy;
 use crate::network::chain;
@@ -36,8 +36,7 @@ pub(super) fn asks_the_proxy(target: &Target) -> bool {
 #[derive(Clone)]
 pub(super) struct Dialer {
     tcp: HttpConnector,
-    proxy: Option<Proxy>,
-    tunnels: bool,
+    target: Target,
 }
 
 impl Dialer {
@@ -46,8 +45,7 @@ impl Dialer {
         tcp.enforce_http(false); // the TLS layer above passes https URLs down
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(target.timeout));
-        let proxy = target.route.proxy().cloned();
-        Self { tcp, proxy, tunnels: !asks_the_proxy(target) }
+        Self { tcp, target: target.clone() }
     }
 }
 
@@ -63,34 +61,39 @@ impl Service<Uri> for Dialer {
     }
 
     fn call(&mut self, to: Uri) -> Opening {
-        let Some(proxy) = self.proxy.clone() else {
+        let Some(proxy) = self.target.route.proxy().cloned() else {
             let opening = self.tcp.call(to);
             return Box::pin(async { Ok(Stream { io: opening.await?, is_proxied: false }) });
         };
-        let (opening, tunnels) = (self.tcp.call(proxy.url.clone()), self.tunnels);
+        let (opening, target) = (self.tcp.call(proxy.url.clone()), self.target.clone());
         Box::pin(async move {
             let io = opening.await.map_err(|error| ProxyError::NotReached(chain(&error)))?;
-            if !tunnels {
+            if asks_the_proxy(&target) {
                 return Ok(Stream { io, is_proxied: true });
             }
-            let tcp = tunnel(io.into_inner(), &to, &proxy).await?;
+            let tcp = tunnel(io.into_inner(), &connect(&to, &proxy), &target).await?;
             Ok(Stream { io: TokioIo::new(tcp), is_proxied: false })
         })
     }
 }
 
 /// Asks the proxy for a tunnel.
-async fn tunnel(mut tcp: TcpStream, to: &Uri, proxy: &Proxy) -> Result<TcpStream, ProxyError> {
-    tcp.write_all(&connect(to, proxy)).await.map_err(ProxyError::Broken)?;
+async fn tunnel(
+    mut tcp: TcpStream,
+    request: &[u8],
+    target: &Target,
+) -> Result<TcpStream, ProxyError> {
+    tcp.write_all(request).await.map_err(ProxyError::Broken)?;
     let head = head(&mut tcp).await.map_err(ProxyError::Broken)?;
-    opened(&head).map(|()| tcp)
+    opened(&head, target).map(|()| tcp)
 }
 
-/// Whether the head of the proxy's answer opens the tunnel.
-pub(super) fn opened(head: &[u8]) -> Result<(), ProxyError> {
+/// Whether the head of the proxy's answer opens the tunnel. The proxy may repeat its login, and
+/// what else is secret in the settings.
+pub(super) fn opened(head: &[u8], target: &Target) -> Result<(), ProxyError> {
     match status(head) {
         Some((200..=299, _)) => Ok(()),
-        Some((status, reason)) => Err(ProxyError::Refused(status, shown(reason).into_owned())),
+        Some((status, words)) => Err(ProxyError::Refused(status, reason::safe(words, target))),
         None => Err(ProxyError::NotHttp),
     }
 }
@@ -135,7 +138,7 @@ pub(super) enum ProxyError {
     NotReached(String),
     /// The connection to it ended.
     Broken(io::Error),
-    /// It refused, with this status and reason.
+    /// It refused, with this status and reason, which is safe to show.
     Refused(u16, String),
     /// It does not answer as an HTTP proxy.
     NotHttp,

@@ -33,7 +33,7 @@ pub(crate) fn otlp(bytes: &[u8]) {
     let Some(target) = target() else { return };
     let response = Response::of(bytes);
     let Response { status, head, body } = response;
-    if let Err(error) = dialer::opened(head) {
+    if let Err(error) = dialer::opened(head, &target) {
         is_safe(bytes, &error.to_string());
     }
     if let Some(parts) = response.parts() {

@@ -2,6 +2,9 @@
 
 use std::cmp::Reverse;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
 use crate::config::otlp::{Target, hidden_parts};
 use crate::kubernetes::percent_encoded;
 
@@ -10,8 +13,8 @@ pub(super) const HIDDEN: &str = "***";
 /// Shortest secret that is recognised where a collector repeats it: a shorter one is part of half
 /// the words of an answer.
 const SHORTEST: usize = 4;
-/// Shortest part of an endpoint that is recognised within a word. A shorter one may be a name, such
-/// as that of a team: only the whole word is hidden.
+/// Shortest part of an endpoint or a login that is recognised within a word. A shorter one may be a
+/// name, such as that of a team: only the whole word is hidden.
 const SHORTEST_WITHIN: usize = 8;
 
 /// The secrets of the requests to one target.
@@ -23,12 +26,15 @@ pub(super) struct Secrets {
 }
 
 impl Secrets {
-    /// The values of headers and their words, and the parts of the endpoint that are not shown.
+    /// The values of headers, their words, the logins in them, and the parts of the endpoint that
+    /// are not shown.
     pub(super) fn of(target: &Target) -> Self {
-        let of_endpoint = of_endpoint(target);
+        let of_values = values(target).flat_map(words);
+        let logins = values(target).filter_map(login).flat_map(of_login);
+        let parts = hidden_parts(&target.endpoint).into_iter().chain(logins);
         let (long, short): (Vec<_>, Vec<_>) =
-            of_endpoint.partition(|part| part.len() >= SHORTEST_WITHIN);
-        let anywhere = longest_first(of_headers(target).chain(long).collect());
+            in_every_form(parts).partition(|part| part.len() >= SHORTEST_WITHIN);
+        let anywhere = longest_first(of_values.chain(long).collect());
         Self { anywhere, words: longest_first(short) }
     }
 
@@ -46,16 +52,33 @@ fn longest_first(mut secrets: Vec<String>) -> Vec<String> {
     secrets
 }
 
-fn of_headers(target: &Target) -> impl Iterator<Item = String> {
-    let login = target.route.proxy().and_then(|proxy| proxy.authorization.as_ref());
-    let values = target.headers.values().chain(login).filter_map(|value| value.to_str().ok());
-    let parts = values.flat_map(|value| std::iter::once(value).chain(value.split(' ')));
+/// The values of the headers, that for the proxy among them.
+fn values(target: &Target) -> impl Iterator<Item = &str> {
+    let of_proxy = target.route.proxy().and_then(|proxy| proxy.authorization.as_ref());
+    target.headers.values().chain(of_proxy).filter_map(|value| value.to_str().ok())
+}
+
+fn words(value: &str) -> impl Iterator<Item = String> {
+    let parts = std::iter::once(value).chain(value.split(' '));
     parts.filter(|part| part.len() >= SHORTEST && !is_scheme(part)).map(ToOwned::to_owned)
 }
 
+/// User and password of a header `Basic …` (RFC 7617).
+fn login(value: &str) -> Option<String> {
+    let (scheme, login) = value.trim().split_once(' ')?;
+    let bytes = BASE64_STANDARD.decode(login.trim()).ok()?;
+    String::from_utf8(bytes).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))
+}
+
+/// Both together, and the password; without one, some services take the user for a key.
+fn of_login(login: String) -> [String; 2] {
+    let (user, password) = login.split_once(':').unwrap_or((&login, ""));
+    let secret = if password.is_empty() { user } else { password }.to_owned();
+    [login, secret]
+}
+
 /// Each part in every form in which a server may repeat it.
-fn of_endpoint(target: &Target) -> impl Iterator<Item = String> {
-    let parts = hidden_parts(&target.endpoint).into_iter();
+fn in_every_form(parts: impl Iterator<Item = String>) -> impl Iterator<Item = String> {
     let forms = parts.flat_map(|part| [percent_encoded(&part), part]);
     forms.filter(|part| part.len() >= SHORTEST)
 }
@@ -143,9 +166,33 @@ mod tests {
             (path, "logs of v1 are 7 days late", "logs of v1 are 7 days late"),
             (path, "no Bearer t0pz; xt0pz", "no ***; x***"),
             (path, "login dTpwcjB4eXBhc3M= failed", "login *** failed"),
+            (path, "no pr0xypass for u, xpr0xypass", "no *** for u, x***"),
+            (path, "login u:pr0xypass, u%3Apr0xypass", "login ***, ***"),
         ];
         for (endpoint, text, expected) in table {
             assert_eq!(without(endpoint, text), expected, "{endpoint}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_login_is_hidden_as_it_is_and_as_it_was_sent() {
+        // (user and password, text, expected)
+        let table = [
+            ("al:p@ss", "no al:p@ss, no al%3Ap%40ss", "no ***, no ***"),
+            ("al:p@ss", "wrong password p@ss of al; p@ssage", "wrong password *** of al; p@ssage"),
+            ("al:p@ss:w0rd", "no p@ss:w0rd", "no ***"),
+            ("k3y0f22chars:", "no key k3y0f22chars", "no key ***"),
+            ("k3y0f22chars", "no key k3y0f22chars", "no key ***"),
+            ("al:pw", "pw of al", "pw of al"), // too short to differ from a word
+        ];
+        for (sent, text, expected) in table {
+            let header = format!("Basic%20{}", BASE64_STANDARD.encode(sent).replace('=', "%3D"));
+            let vars = [
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318"),
+                ("OTEL_EXPORTER_OTLP_HEADERS", &format!("authorization={header}")),
+            ];
+            let target = resolved(&OwnOtlp::default(), &vars).logs.unwrap();
+            assert_eq!(Secrets::of(&target).without(text), expected, "{sent}");
         }
     }
 

@@ -278,3 +278,18 @@ async fn a_proxy_that_refuses_or_is_away_is_named() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_proxy_that_repeats_a_secret_is_quoted_without_it() {
+    let answer = "HTTP/1.1 407 no login YWw6cHIweHlwYXNz (al:pr0xypass) for Bearer s3cr-et\r\n\r\n";
+    let (proxy, _) = answering(answer).await;
+    let variable = format!("http://al:pr0xypass@{proxy}");
+    for protocol in BOTH {
+        let own = own("https://collector.invalid".to_owned(), protocol);
+        let headers = ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20s3cr-et");
+        for failure in failures(&own, &[("HTTPS_PROXY", &variable), headers]).await {
+            let text = failure.text;
+            assert!(text.contains("HTTP 407 no login *** (***) for ***"), "{text}");
+        }
+    }
+}
