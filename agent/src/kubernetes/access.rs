@@ -5,13 +5,12 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http::header::USER_AGENT;
+use http::header::{AUTHORIZATION, USER_AGENT};
 use http::uri::Scheme;
 use http::{HeaderValue, Uri};
 use kube::Config;
-use kube::config::AuthInfo;
 
-use super::{ConfigError, kubeconfig, without_login};
+use super::{ConfigError, credentials, kubeconfig, server_url, without_login};
 use crate::environment::Environment;
 use crate::regular_file;
 
@@ -83,8 +82,8 @@ impl Access {
         }
     }
 
-    /// The client's configuration, read now, on a thread for blocking work. The client itself reads
-    /// the token and certificate files again each minute.
+    /// The client's configuration, read now, on a thread for blocking work. No file is read
+    /// later.
     pub(super) fn config(&self) -> Result<Config, ConfigError> {
         let mut config = match self {
             Self::Pod { server, directory } => pod_config(server, directory)?,
@@ -112,24 +111,20 @@ fn is_loopback(uri: &Uri) -> bool {
     host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-fn parsed(server: &str) -> Result<Uri, ConfigError> {
-    server.parse().map_err(|error: http::uri::InvalidUri| ConfigError::InvalidAddress {
-        address: server.to_owned(),
-        reason: error.to_string(),
-    })
-}
-
 /// Like `Config::incluster`, but for any directory, and with errors that name the missing file.
 fn pod_config(server: &str, directory: &Path) -> Result<Config, ConfigError> {
-    let uri = parsed(server)?;
+    let uri = server_url::parsed(server).map_err(|why| ConfigError::InvalidAddress {
+        address: server.chars().take(server_url::LONGEST).collect(),
+        reason: why.to_string(),
+    })?;
     let (token, authorities) = (directory.join("token"), directory.join("ca.crt"));
     for file in [&token, &authorities] {
         regular_file::check(file).map_err(|error| ConfigError::unreadable(file, &error))?;
     }
     let mut config = Config::new(uri);
-    config.auth_info =
-        AuthInfo { token_file: Some(token.display().to_string()), ..AuthInfo::default() };
-    let uses_tls = config.cluster_url.scheme() == Some(&Scheme::HTTPS);
-    config.root_cert_file = uses_tls.then_some(authorities);
+    config.headers.push((AUTHORIZATION, credentials::token_in(&token)?));
+    if config.cluster_url.scheme() == Some(&Scheme::HTTPS) {
+        config.root_cert = Some(credentials::authorities_in(&authorities)?);
+    }
     Ok(config)
 }

@@ -15,7 +15,8 @@ use hyper_util::rt::TokioExecutor;
 use kube::Client;
 use kube::Config;
 use kube::client::{Body, ClientBuilder, ConfigExt as _};
-use tokenwatch_core::base::time::Wall;
+use sha2::{Digest as _, Sha256};
+use tokenwatch_core::base::time::{Delta, Monotonic, Wall};
 use tokenwatch_core::world::clocks::DateSeen;
 use tokio::time::timeout;
 use tower::{BoxError, ServiceExt};
@@ -40,7 +41,7 @@ const METADATA_LIST: &str =
 /// Client of one API server. Creating it opens no connection.
 pub struct ApiClient {
     access: Access,
-    client: Mutex<Option<Client>>,
+    client: Mutex<Option<Open>>,
     /// Of kubeconfig, certificates and token.
     reads: Reads,
     /// Why no proxy is used, where the environment names one.
@@ -50,6 +51,23 @@ pub struct ApiClient {
     /// Who is shown the API server's clock.
     dates: OnceLock<Dates>,
 }
+
+/// An open client.
+#[derive(Clone)]
+pub(super) struct Open {
+    client: Client,
+    /// What it was made of.
+    made_of: Fingerprint,
+    /// When its files were read last, or an attempt to do that began.
+    read: Monotonic,
+}
+
+/// Changes when token, certificate authorities or address do.
+type Fingerprint = [u8; 32];
+
+/// Age from which the files of a client are read again. Kubernetes' own clients read a token file
+/// each minute (client-go, transport/token_source.go).
+const OLD: Delta = Delta::from_secs(60);
 
 /// Takes what answers show of the API server's clock. It must not block.
 pub type Dates = Arc<dyn Fn(DateSeen) + Send + Sync>;
@@ -187,6 +205,14 @@ impl ApiClient {
         self.access.to_string()
     }
 
+    /// As if a minute had passed.
+    #[cfg(test)]
+    pub(super) fn age(&self) {
+        if let Some(open) = self.lock().as_mut() {
+            open.read = open.read - OLD;
+        }
+    }
+
     /// Files have a time limit of their own, whose error names the one that does not answer.
     async fn in_time(&self, request: ApiRequest, limit: Duration) -> Result<Response<Body>, Error> {
         let client = self.client().await?;
@@ -211,33 +237,65 @@ impl ApiClient {
         Err(refused(response).await)
     }
 
+    /// The open client, or a new one if none is open, or if files hold something else by now. Files
+    /// that cannot be read again change nothing: the last token is used for as long as the API
+    /// server accepts it (kubernetes/kubernetes#68164).
     async fn client(&self) -> Result<Client, ConfigError> {
-        let open = self.lock().clone();
-        if let Some(client) = open {
-            return Ok(client);
+        let (open, is_due) = self.open(clocks::now().monotonic);
+        if let (Some(open), false) = (&open, is_due) {
+            return Ok(open.client.clone());
         }
-        let access = self.access.clone();
-        let new = self.reads.run(move || connected(&access)).await??;
-        *self.lock() = Some(new.clone());
-        Ok(new)
+        let (access, known) = (self.access.clone(), open.clone());
+        let read = self.reads.run(move || connected(&access, known)).await;
+        let read = read.map_err(ConfigError::from).flatten();
+        let open = read.or_else(|error| open.ok_or(error))?;
+        *self.lock() = Some(open.clone());
+        Ok(open.client)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Client>> {
+    /// The open client, and whether its files are to be read now. Other requests use it meanwhile.
+    fn open(&self, now: Monotonic) -> (Option<Open>, bool) {
+        let mut open = self.lock();
+        let is_due = open.as_ref().is_none_or(|open| now - open.read >= OLD);
+        if let (Some(open), true) = (open.as_mut(), is_due) {
+            open.read = now;
+        }
+        (open.clone(), is_due)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Open>> {
         self.client.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Blocks, because kube reads the files.
-fn connected(access: &Access) -> Result<Client, ConfigError> {
+/// A new client, or the known one if the new one would be made of the same. Blocks: it reads files.
+pub(super) fn connected(access: &Access, known: Option<Open>) -> Result<Open, ConfigError> {
+    let read = clocks::now().monotonic;
     let config = access.config()?;
+    let made_of = fingerprint(&config);
+    if let Some(known) = known.filter(|known| known.made_of == made_of) {
+        return Ok(Open { read, ..known });
+    }
     let plain = config.rustls_https_connector();
-    plain
+    let client = plain
         .and_then(|plain| opened(&config, plain))
-        .map_err(|error| ConfigError::Client(error.to_string()))
+        .map_err(|error| ConfigError::Client(error.to_string()))?;
+    Ok(Open { client, made_of, read })
+}
+
+fn fingerprint(config: &Config) -> Fingerprint {
+    let authorities = config.root_cert.iter().flatten().map(Vec::as_slice);
+    let token = config.headers.iter().map(|(_, value)| value.as_bytes());
+    let address = config.cluster_url.to_string();
+    let parts = std::iter::once(address.as_bytes()).chain(token).chain(authorities);
+    let add = |hash: Sha256, part: &[u8]| {
+        hash.chain_update((part.len() as u64).to_be_bytes()).chain_update(part)
+    };
+    parts.fold(Sha256::new(), add).finalize().into()
 }
 
 /// The client that kube would make of this configuration, with connections of our own. Its own
-/// timeouts and retries are left out: the caller has them.
+/// timeouts and retries are left out: the caller has them. The token is among the headers.
 pub(super) fn opened(
     config: &Config,
     plain: HttpsConnector<HttpConnector>,
@@ -247,11 +305,7 @@ pub(super) fn opened(
     let http = ServiceExt::<Request<Body>>::map_err(http, BoxError::from);
     let client = ClientBuilder::new(http, &config.default_namespace);
     let client = client.with_layer(&config.extra_headers_layer()?);
-    let (auth, base) = (config.auth_layer()?, config.base_uri_layer());
-    Ok(match auth {
-        Some(auth) => client.with_layer(&auth).with_layer(&base).build(),
-        None => client.with_layer(&base).build(),
-    })
+    Ok(client.with_layer(&config.base_uri_layer()).build())
 }
 
 /// The time of an answer by the API server's clock (RFC 9110, section 6.6.1), if it has one that

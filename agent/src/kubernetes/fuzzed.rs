@@ -6,9 +6,10 @@ use std::path::Path;
 use http::HeaderMap;
 use rustls::pki_types::CertificateDer;
 use tokenwatch_core::base::time::Wall;
+use tokio::runtime::Builder;
 
 use super::connector::{MAX_NAMES, ServerNames};
-use super::{Trust, client, kubeconfig};
+use super::{Access, ConfigError, Trust, client, kubeconfig};
 use crate::fuzzed::{Folder, assert_no_token};
 
 /// What a private key begins with.
@@ -39,7 +40,7 @@ pub(crate) fn trusted(bytes: &[u8], file: &Path) {
     assert!(!has_key || is_trusted.is_err(), "a file with a key is read by nobody");
 }
 
-/// It is read or refused, and no error repeats what it holds.
+/// It is read or refused, a client is made of what is read, and no error repeats what it holds.
 pub(crate) fn kubeconfig(bytes: &[u8]) {
     let Some(folder) = Folder::new() else { return };
     let file = folder.write("kubeconfig", bytes);
@@ -47,7 +48,18 @@ pub(crate) fn kubeconfig(bytes: &[u8]) {
         Ok(_) => {
             let server = kubeconfig::server(&file);
             assert!(server.is_none_or(|server| server.len() <= bytes.len() * 4));
+            if let Err(error) = connected(&file) {
+                assert_no_token(bytes, &error.to_string());
+            }
         }
         Err(error) => assert_no_token(bytes, &error.to_string()),
     }
+}
+
+/// Makes a client, which opens no connection.
+fn connected(file: &Path) -> Result<(), ConfigError> {
+    let runtime = Builder::new_current_thread().build();
+    let runtime = runtime.map_err(|error| ConfigError::Client(error.to_string()))?;
+    let _entered = runtime.enter();
+    client::connected(&Access::Kubeconfig(file.to_owned()), None).map(drop)
 }

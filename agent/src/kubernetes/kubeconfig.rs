@@ -1,19 +1,19 @@
 //! Kubeconfig files: read, and refused where the agent cannot or will not use them.
 
-use std::io::{self, Read as _};
 use std::path::Path;
 
+use http::HeaderValue;
+use http::header::AUTHORIZATION;
 use kube::Config;
 use kube::config::{AuthInfo, Cluster, Context, KubeConfigOptions, Kubeconfig};
+use secrecy::ExposeSecret;
 use tokenwatch_core::base::text::shown;
 use tokio::runtime::Handle;
 use zeroize::Zeroizing;
 
-use super::ConfigError;
-use crate::regular_file::{self, Links};
-
-/// Largest kubeconfig: what a Secret can hold.
-const MAX_BYTES: u64 = 1 << 20;
+use super::credentials::{self, NotAToken};
+use super::{ConfigError, server_url};
+use crate::regular_file;
 
 /// The client's configuration from the current context of a kubeconfig. Blocks.
 pub(super) fn config(file: &Path) -> Result<Config, ConfigError> {
@@ -27,7 +27,21 @@ pub(super) fn config(file: &Path) -> Result<Config, ConfigError> {
     let config = Handle::current().block_on(config);
     let mut config = config.map_err(|_| ConfigError::NotKubeconfig(file.to_owned()))?;
     config.proxy_url = None;
+    let token = take_token(&mut config.auth_info, file)?;
+    config.headers.extend(token.map(|token| (AUTHORIZATION, token)));
     Ok(config)
+}
+
+/// The header with the token of a user: the one in the kubeconfig, or else the one in the file that
+/// it names.
+fn take_token(user: &mut AuthInfo, file: &Path) -> Result<Option<HeaderValue>, ConfigError> {
+    let (token, token_file) = (user.token.take(), user.token_file.take());
+    let unsuitable =
+        |why| ConfigError::Unsuitable { path: file.to_owned(), reason: unusable_token(why) };
+    match token.as_ref().map(ExposeSecret::expose_secret).filter(|token| !token.is_empty()) {
+        Some(token) => credentials::bearer(token).map(Some).map_err(unsuitable),
+        None => token_file.map(|file| credentials::token_in(Path::new(&file))).transpose(),
+    }
 }
 
 /// Fails where a file cannot be read, or might block: the library opens it by its path.
@@ -59,7 +73,7 @@ pub(super) fn server(file: &Path) -> Option<String> {
 /// Reads a file and checks its current context. Not with kube's own function: that panics at UTF-16
 /// that is cut within a character, and reads a file of any size.
 pub(super) fn read(file: &Path) -> Result<Kubeconfig, ConfigError> {
-    let bytes = bytes(file).map_err(|error| ConfigError::unreadable(file, &error))?;
+    let bytes = credentials::bytes(file).map_err(|error| ConfigError::unreadable(file, &error))?;
     let parsed = text(&bytes).and_then(|text| Kubeconfig::from_yaml(&text).ok());
     let mut kubeconfig = parsed.ok_or_else(|| ConfigError::NotKubeconfig(file.to_owned()))?;
     resolve(&mut kubeconfig, file);
@@ -67,16 +81,6 @@ pub(super) fn read(file: &Path) -> Result<Kubeconfig, ConfigError> {
         Ok(()) => Ok(kubeconfig),
         Err(reason) => Err(ConfigError::Unsuitable { path: file.to_owned(), reason }),
     }
-}
-
-/// The bytes of a file of a usual size.
-fn bytes(file: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut bytes = Zeroizing::new(Vec::new());
-    regular_file::open(file, Links::Follow)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(io::Error::other("it is larger than 1 MiB"));
-    }
-    Ok(bytes)
 }
 
 /// UTF-8 with or without a mark, or UTF-16 as PowerShell writes it; none if it is neither.
@@ -116,10 +120,18 @@ fn check(kubeconfig: &Kubeconfig) -> Result<(), String> {
     let context = context(kubeconfig)?;
     let cluster = cluster(kubeconfig, &context.cluster)?;
     let user = user(kubeconfig, context.user.as_deref().unwrap_or_default())?;
-    match unsuitable(cluster, user) {
-        Some(reason) => Err(reason.to_owned()),
-        None => Ok(()),
+    let server = cluster.server.as_deref().ok_or("it has no server")?;
+    server_url::parsed(server).map_err(|reason| format!("its server cannot be used: {reason}"))?;
+    if let Some(reason) = unsuitable(cluster, user) {
+        return Err(reason.to_owned());
     }
+    let token = user.token.as_ref().map(ExposeSecret::expose_secret);
+    let header = token.filter(|token| !token.is_empty()).map(credentials::bearer);
+    header.transpose().map(drop).map_err(unusable_token)
+}
+
+fn unusable_token(why: NotAToken) -> String {
+    format!("its token cannot be used: {why}")
 }
 
 fn context(kubeconfig: &Kubeconfig) -> Result<&Context, String> {

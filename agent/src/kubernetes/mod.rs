@@ -2,13 +2,14 @@
 //! sink that writes Events.
 //!
 //! The caller decides what to request and how long that may take. The crate `kube` supplies
-//! connections, TLS and credentials; it reads the agent's own token again each minute.
+//! connections and TLS. Token and certificate authorities are read again each minute.
 
 mod access;
 mod backoff;
 mod body;
 mod client;
 mod connector;
+mod credentials;
 mod error;
 #[cfg(test)]
 pub(crate) mod fake_server;
@@ -17,6 +18,7 @@ pub(crate) mod fuzzed;
 mod kubeconfig;
 mod kubelet;
 mod lines;
+mod server_url;
 #[cfg(test)]
 mod tests;
 

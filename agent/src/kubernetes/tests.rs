@@ -97,6 +97,61 @@ async fn a_broken_configuration_is_read_again() {
     assert_eq!(fake.requests()[0].authorization, "Bearer first");
 }
 
+#[tokio::test]
+async fn a_rotated_token_is_used_within_a_minute_and_the_last_one_while_there_is_none() {
+    let fake = FakeServer::start((0..5).map(|_| ok()).collect()).await;
+    let (client, token) = (fake.client(), fake.account.join("token"));
+    let write = |text: &str| std::fs::write(&token, text).unwrap();
+    get(&client).await.unwrap();
+    write("second\n");
+    get(&client).await.unwrap();
+    client.age();
+    get(&client).await.unwrap();
+    std::fs::remove_file(&token).unwrap();
+    client.age();
+    get(&client).await.unwrap();
+    write("third");
+    client.age();
+    get(&client).await.unwrap();
+    let sent: Vec<String> = fake.requests().into_iter().map(|seen| seen.authorization).collect();
+    let expected = ["first", "first", "second", "second", "third"];
+    assert_eq!(sent, expected.map(|token| format!("Bearer {token}")));
+}
+
+/// On one thread: with the read on it, the test would never end.
+#[tokio::test]
+async fn a_disk_that_hangs_later_ends_no_requests() {
+    let fake = FakeServer::start(vec![ok(), ok(), ok()]).await;
+    let client = fake.client();
+    get(&client).await.unwrap();
+    let _release = client.reads().hang(|| regular_file::reading("/run/token")).await;
+    for _ in 0..2 {
+        client.age();
+        get(&client).await.unwrap();
+    }
+    assert!(fake.requests().iter().all(|seen| seen.authorization == "Bearer first"));
+    client.reset();
+    let error = get(&client).await.unwrap_err().to_string();
+    assert!(error.contains("/run/token has not answered"), "{error}");
+}
+
+#[tokio::test]
+async fn a_token_of_a_kubeconfig_is_sent_without_the_line_that_ends_after_it() {
+    let fake = FakeServer::start(vec![ok(), ok()]).await;
+    let (file, server) =
+        (fake.account.join("kubeconfig"), format!("http://127.0.0.1:{}", fake.port));
+    // (user, token that is sent): an empty one is none, as for kubectl
+    let users = [
+        (r#"token: "inline\n""#, "Bearer inline"),
+        (r#"token: "", tokenFile: token"#, "Bearer first"),
+    ];
+    for (user, expected) in users {
+        std::fs::write(&file, kubeconfig(&server, user)).unwrap();
+        get(&ApiClient::new(Access::Kubeconfig(file.clone()))).await.unwrap();
+        assert_eq!(fake.requests().last().unwrap().authorization, expected);
+    }
+}
+
 fn kubeconfig(server: &str, user: &str) -> String {
     format!(
         "apiVersion: v1\nkind: Config\nclusters: [{{name: c, cluster: {{server: \
@@ -135,6 +190,28 @@ fn an_unusable_kubeconfig_is_an_error_at_once_that_quotes_no_secret() {
         Access::resolve(Some(&file.path().join("not-there")), &Environment::default()).is_ok(),
         "it may be created later"
     );
+}
+
+/// kube panics at these.
+#[test]
+fn a_server_or_token_that_no_request_can_have_is_an_error_at_once() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let good = kubeconfig("https://api.example", "token: s3cret");
+    let table = [
+        (good.replace("server:", "x-server:"), "it has no server"),
+        (good.replace("https://", ""), "its server cannot be used: it is not a URL; write https"),
+        (good.replace("https://api.example", "/s3cret"), "it is not a URL"),
+        (good.replace("https://", "unix://"), "it is not a URL"),
+        (good.replace(".example", &format!("/{}", "p".repeat(2_048))), "longer than 2048 bytes"),
+        (good.replace("s3cret", "\"s3cret\\ns3cret\""), "a character that no token has"),
+        (good.replace("s3cret", "\"\\n\""), "its token cannot be used: it holds no token"),
+    ];
+    for (text, why) in table {
+        std::fs::write(file.path(), text).unwrap();
+        let error = Access::resolve(Some(file.path()), &Environment::default());
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains(why) && !error.contains("s3cret"), "{error}");
+    }
 }
 
 #[test]
